@@ -1,0 +1,34 @@
+/* pack: builds a site tarball: sorted, reproducible, precompressed, indexed.
+ *
+ * The result is a plain tar: regular files in byte order of their names, owner root, fixed modes,
+ * mtimes of the files, the precompressed variants (`name.br`, `name.zst`, `name.gz`, for
+ * compressible types that save at least 5 %) beside their originals, and first of all
+ * `.tarn/index`, which holds for every member path, offset, size, mtime, media type and ETag, so
+ * that loading reads no content. The same input gives the same bytes. Written to a temporary file
+ * beside the target and renamed, so that a server that reloads never sees half of it.
+ */
+#ifndef TARN_SITE_PACK_H
+#define TARN_SITE_PACK_H
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct pack_config {
+    const char *source; /* a directory, or a tar to pack again */
+    const char *output; /* NULL: standard output */
+    bool compress;
+    bool progress;    /* draw a progress bar on standard error */
+    unsigned threads; /* for compression; 0: one per usable CPU */
+};
+
+struct pack_stats {
+    uint64_t file_count;
+    uint64_t variant_count;
+    uint64_t input_len;
+    uint64_t output_len;
+};
+
+int pack_write(const struct pack_config *config, struct pack_stats *stats,
+               struct error *error) MUST_USE;
+
+#endif
