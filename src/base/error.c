@@ -30,15 +30,19 @@ error_set_errno(struct error *error, int code, const char *format, ...)
 int
 error_prefix(struct error *error, const char *format, ...)
 {
-    char prefix[ERROR_TEXT_MAX];
-    char old[ERROR_TEXT_MAX];
+    char joined[ERROR_TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(prefix, sizeof prefix, format, args);
+    int len = vsnprintf(joined, sizeof joined, format, args);
     va_end(args);
-    memcpy(old, error->text, sizeof old);
-    size_t len = strnlen(prefix, sizeof prefix - 1);
-    memcpy(error->text, prefix, len);
-    snprintf(error->text + len, sizeof error->text - len, ": %s", old);
+    if (len < 0)
+        return -1;
+    size_t at = (size_t)len < sizeof joined - 1 ? (size_t)len : sizeof joined - 1;
+    for (const char *from = ": "; *from && at < sizeof joined - 1; from++)
+        joined[at++] = *from;
+    for (const char *from = error->text; *from && at < sizeof joined - 1; from++)
+        joined[at++] = *from;
+    joined[at] = '\0';
+    memcpy(error->text, joined, at + 1);
     return -1;
 }

@@ -14,10 +14,53 @@ enum {
     SITE_HEAD_MAX = 16384,      /* rendered header lines of one representation */
     SITE_OPEN_FILES_MAX = 1024, /* large files of a directory kept open */
     SITE_LINK_DEPTH_MAX = 16,
+    SITE_DEPTH_MAX = 128,  /* directories inside each other, each an open descriptor */
+    SITE_FIELD_MAX = 1024, /* a header value given by an option */
+    SITE_LISTING_MAX = 64 << 20,   /* one page of --browse */
     SITE_STDIN_MAX = 1 << 30,
     SITE_UNPACKED_MAX_MIB = 16384, /* a .tar.gz or .tar.zst unpacked */
     TAR_PAX_MAX = 1 << 20,
+    TAR_LINKED_MAX = 1000 * 1000, /* entries that links to directories may make */
 };
 #define SITE_ARENA_MAX ((size_t)8 << 30)
+
+/* event loop */
+enum {
+    LOOP_ACCEPT_BATCH = 64, /* connections accepted before others get their turn */
+    LOOP_EPOLL_EVENTS = 256,
+    LOOP_EPOLL_RECV_LEN = 65536,
+    LOOP_PIPE_LEN = 1 << 18, /* bytes on their way from memory to one socket */
+    LOOP_PIPES_KEPT = 16,
+    LOOP_URING_ENTRIES = 1024, /* submissions of one turn; more cost another system call */
+    LOOP_URING_COMPLETIONS = 8192,
+    LOOP_URING_BUFFERS = 256, /* receive buffers a worker; a power of two */
+    LOOP_URING_BUFFER_LEN = 2048,
+    LOOP_URING_MESSAGES = 128, /* gathered sends between two submissions */
+};
+
+/* logs */
+enum {
+    LOG_RING_LEN = 1 << 18,   /* lines of one worker on their way to the writer */
+    ACCESS_TARGET_MAX = 4096, /* of a target or field in a line; the rest is cut */
+    ACCESS_LINE_MAX = 32768,
+};
+
+/* connections */
+enum {
+    CONN_OUT_LEN = 4096,          /* heads and small bodies of one send */
+    CONN_DISCARD_MAX = 256 << 10, /* request body that nobody wants */
+    CONN_LINGER_MAX = 1 << 20,    /* read and thrown away after our side has ended */
+    CONN_LINGER_MS = 2000,
+    CONN_COPY_MAX = 2048,       /* bodies up to this size are copied behind their head */
+    CONN_SPLICE_MIN = 24576,      /* bodies from this size on are sent without copying */
+    CONN_SEND_FILE_MAX =
+        1 << 20,                /* of one call, so that one download does not hold up the others */
+    CONN_STASH_SLACK = 1 << 20, /* bytes that may still come after receiving was stopped */
+    CONN_CHUNK_SLOTS = 256,     /* connection slots made at a time */
+    CONN_SESSIONS_KEPT = 256,   /* free sessions a worker keeps */
+    CONN_EVICT_BATCH = 64,      /* oldest idle connections found in one search */
+    REQ_ARENA_MAX = 256 << 10,
+    REQ_ARENA_BLOCK = 4096,
+};
 
 #endif

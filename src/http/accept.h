@@ -17,7 +17,9 @@ enum http_coding {
  * false): only identity is 1000 for our purposes (RFC 9110 section 12.5.3 rule 1 allows any; a
  * client that says nothing gets plain content). An empty value: identity only. "x-gzip" is gzip.
  * `*` covers codings not named; identity is acceptable unless `identity;q=0` or `*;q=0` without
- * identity. A malformed member is skipped; a member with a malformed weight is skipped. */
+ * identity. A malformed member is skipped; a member with a malformed weight is skipped. Of a coding
+ * named twice the last weight counts; identity that is acceptable without being named or covered by
+ * `*` has 1, the least. */
 struct http_accept_encoding {
     uint16_t quality[HTTP_CODING_COUNT];
 };
@@ -37,7 +39,8 @@ struct str http_coding_name(enum http_coding coding);
 bool http_accept_names(struct str value, struct str media_type);
 
 /* Quality in thousandths that an Accept value gives a media type, wildcards included, most specific
- * match wins; an absent or empty value gives 1000. */
+ * match wins (of equal ones the last); a range with parameters covers only a type that has them; an
+ * absent or empty value gives 1000. */
 unsigned http_accept_quality(struct str value, struct str media_type);
 
 #endif

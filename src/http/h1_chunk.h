@@ -20,7 +20,7 @@ enum {
 enum h1_chunk_result {
     H1_CHUNK_MORE,  /* all input consumed; no data in it */
     H1_CHUNK_DATA,  /* *data borrows body bytes from the input; call again with what follows
-                       *consumed */
+                     *consumed */
     H1_CHUNK_DONE,  /* last chunk and trailers are read; what follows *consumed is the next message
                      */
     H1_CHUNK_ERROR, /* malformed: 400 and close */
@@ -36,7 +36,9 @@ struct h1_chunk_decoder {
 
 void h1_chunk_decoder_init(struct h1_chunk_decoder *decoder);
 
-/* Decodes up to the next piece of data. `len` may be 0 (H1_CHUNK_MORE). *consumed is always set. */
+/* Decodes up to the next piece of data. `len` may be 0 (H1_CHUNK_MORE). *consumed is always set; on
+ * H1_CHUNK_ERROR it is the place of the wrong byte. After H1_CHUNK_DONE and H1_CHUNK_ERROR further
+ * calls consume nothing and repeat the result. */
 enum h1_chunk_result h1_chunk_decode(struct h1_chunk_decoder *decoder, const char *input,
                                      size_t len, size_t *consumed, struct str *data);
 

@@ -60,9 +60,9 @@ enum h1_error {
 struct h1_head_decoder {
     struct http_head *head;
     uint32_t max;      /* ceiling on the whole head, request line included, in bytes */
-    uint32_t line_off; /* start of the line being decoded */
-    uint32_t scan_off; /* bytes of that line already searched for its end */
+    uint32_t scan_off; /* bytes already decoded; the next call goes on there */
     uint32_t head_len; /* after H1_DONE */
+    uint32_t repeated; /* bit 1 << enum http_field_id: the name came more than once */
     uint8_t state;
     uint8_t empty_lines;
     uint8_t error; /* enum h1_error */
@@ -75,7 +75,9 @@ void h1_head_decoder_init(struct h1_head_decoder *decoder, struct http_head *hea
 /* Decodes what is there. `data` are all bytes of this head so far (and maybe more behind it), `len`
  * > 0 of them; no shorter than in the call before. A head or line over `max` is H1_ERROR as soon as
  * max bytes came without its end: LINE_TOO_LONG when the request line itself did not end, else
- * TOO_LARGE. */
+ * TOO_LARGE. After H1_ERROR the head holds what was decoded before the error (its method and target
+ * may still be empty), for a log line; after H1_DONE and H1_ERROR further calls repeat the result.
+ */
 enum h1_result h1_head_decode(struct h1_head_decoder *decoder, const char *data, size_t len);
 
 /* Status and text for an error of the table. */

@@ -35,9 +35,10 @@ struct target {
  * anywhere, user information in the authority, another scheme. */
 bool target_parse(struct str raw, enum http_method method, struct target *out);
 
-/* Applies the rule for paths. A raw path that is already clean comes back as it is, without a copy;
- * else the result is written to scratch, which must have room for path.len + 1 bytes. False:
- * refused (400). */
+/* Applies the rule for paths to a raw path without its query ('?' is an ordinary character here);
+ * one that does not start with '/' is refused. A raw path that is already clean comes back as it
+ * is, without a copy; else the result is written to scratch, which must have room for path.len + 1
+ * bytes. False: refused (400). */
 bool target_normalize_path(struct str path, char *scratch, struct str *out);
 
 /* A Host field value or authority (RFC 3986 section 3.2.2, 3.2.3): reg-name, IPv4 or [IPv6],

@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "site/site.h"
 
+struct content_hash;
+
 struct member {
     struct str path;
     uint64_t size;
@@ -25,6 +27,8 @@ struct member {
     const char *disk_path;
     const struct site_identity *identity; /* NULL when the descriptor is private to this process */
     uint32_t order;                       /* position in the source: a later duplicate wins */
+    /* What the index of a packed tar says about the content; NULL: it must be read to know. */
+    const struct content_hash *hash;
 };
 
 struct member_list {
@@ -34,6 +38,7 @@ struct member_list {
     int fds[4]; /* owned descriptors (the tar or its unpacked memory file) */
     unsigned fd_count;
     uint64_t warnings;
+    bool from_index; /* filled from the index of a packed tar */
 };
 
 void member_list_init(struct member_list *members, struct arena *arena);
@@ -50,6 +55,10 @@ int member_list_finish(struct member_list *members, struct error *error) MUST_US
 
 /* The member with this path after finish, or NULL. */
 const struct member *member_list_find(const struct member_list *members, struct str path);
+
+/* A descriptor with the member's bytes, readable at member->off. *owned: the caller closes it. A
+ * disk file that is not the one that was listed (identity, or else size) is an error. */
+int member_open(const struct member *member, int *fd, bool *owned, struct error *error) MUST_USE;
 
 /* Reads the whole content of a member of at most `max` bytes into memory of the arena. */
 int member_read(const struct member *member, struct arena *arena, uint64_t max, struct str *out,

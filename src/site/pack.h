@@ -3,8 +3,10 @@
  * The result is a plain tar: regular files in byte order of their names, owner root, fixed modes,
  * mtimes of the files, the precompressed variants (`name.br`, `name.zst`, `name.gz`, for
  * compressible types that save at least 5 %) beside their originals, and first of all
- * `.tarn/index`, which holds for every member path, offset, size, mtime, media type and ETag, so
- * that loading reads no content. The same input gives the same bytes. Written to a temporary file
+ * `.tarn/index`, which holds for every member path, offset, size, mtime and the content hash that
+ * ETags are made of, so that loading hashes nothing. Left out are names that are never served
+ * (`member_path_is_public`), but for the scripts below `.tarn/` and `.zeroserve/`, and the output
+ * itself. The same input gives the same bytes. Written to a temporary file
  * beside the target and renamed, so that a server that reloads never sees half of it.
  */
 #ifndef TARN_SITE_PACK_H
@@ -28,6 +30,9 @@ struct pack_stats {
     uint64_t output_len;
 };
 
+/* Packs. A mistake that would keep the result from being served, such as a bad line in `_headers`,
+ * is found before anything is written. On failure -1 and a reason; a file at `output` is then as it
+ * was. Blocks; starts threads of its own and ends them. */
 int pack_write(const struct pack_config *config, struct pack_stats *stats,
                struct error *error) MUST_USE;
 

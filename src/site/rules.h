@@ -3,21 +3,32 @@
  *
  * _headers: a line that starts at the margin is a path pattern; indented lines under it are `Name:
  * value` to add, or `! Name` to remove what tarn or an earlier rule set. All rules that match
- * apply, in file order. A value set again by a later rule is joined with ", " (as both services
- * do), except for fields that can stand only once (Cache-Control, Content-Type, ETag,
- * Last-Modified, Content-Security-Policy is joined, Location), where the later one replaces.
- * Set-Cookie and Link are kept as lines of their own. Content-Length, Transfer-Encoding,
- * Connection, Date and other framing fields are refused.
+ * apply, in file order. A value replaces what tarn set (but is added to Vary). A value set again by
+ * a later rule is joined with ", " (as both services do; a value that is there already is not
+ * repeated), except for fields that can stand only once (Cache-Control, Content-Type, ETag,
+ * Last-Modified, Location, Access-Control-Allow-Origin, X-Frame-Options and the like; see
+ * rules_headers.c), where the later one replaces. Content-Security-Policy is joined. Set-Cookie and
+ * Link are kept as lines of their own. Values may hold `:name` and `:splat`, percent-encoded when
+ * filled in. Content-Length, Content-Encoding, Transfer-Encoding, Connection, Date and other
+ * framing fields are refused, and so is Netlify's Basic-Auth. A path without lines is an error.
  *
  * _redirects: `from [query=value ...] to [status][!]`, first match wins; status 200 (rewrite inside
  * the site), 301 (default), 302, 303, 307, 308, 404, 410 (serve `to` with that status). A file of
- * the site wins over a rule without `!`.
+ * the site wins over a rule without `!`. A query condition is `name=text`, or `name=:placeholder`
+ * for any value but an empty one; other parameters do not matter. When no rule matches, the path is
+ * tried again with its trailing slash added or taken away. A redirect to the very URL that was
+ * asked is passed over. Netlify's conditions (Country=, Language=, Role=, Cookie=) and answers from
+ * another origin are errors.
  *
  * Patterns: `*` matches any run of characters, once, at any place (`:splat`); `:name` matches one
- * segment. Patterns may also be absolute URLs (https://host/path), matched by host. Comments start
- * with `#`. Bounds: SITE_RULES_MAX rules and SITE_RULE_LINE_MAX bytes a line. Matching takes time
- * linear in rules and path (no backtracking beyond one `*`). Memory: rules borrow from the arena
- * they were compiled into. Thread rule: immutable once compiled.
+ * segment, or what literal text leaves of it (`/:page.html`), and shares it with no other
+ * placeholder. Literal text may be percent-encoded and is matched decoded, by case. Patterns may
+ * also be absolute URLs (https://host/path), matched by host whatever the scheme and port;
+ * `:name` may stand for a label of the host. Comments start with `#`, at the start of a line or (in
+ * _redirects, and behind a path in _headers) of a word. Bounds: SITE_RULES_MAX rules and
+ * SITE_RULE_LINE_MAX bytes a line. Matching takes time linear in rules and path (nothing is tried
+ * twice). Memory: rules borrow from the arena they were compiled into. Thread rule: immutable once
+ * compiled.
  */
 #ifndef TARN_SITE_RULES_H
 #define TARN_SITE_RULES_H
@@ -53,7 +64,8 @@ bool site_rules_apply_headers(const struct site_rules *rules, struct str path, s
 struct site_redirect {
     int status;
     bool force;          /* wins over a file */
-    bool has_query;      /* `to` had a query of its own: the request's query is not appended */
+    bool has_query;      /* the request's query is not to be appended: `to` had one of its own, or
+                            a fragment, before which it already stands */
     struct str location; /* placeholders filled in; percent-encoded for 3xx, a decoded path for 200,
                             404 and 410 */
 };

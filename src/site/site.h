@@ -41,7 +41,8 @@ struct site_content {
     int fd; /* the memory file, the tar or the opened file: readable at off for len bytes, also when
                mem is set; -1: open `path` */
     uint64_t off;
-    const char *path;                     /* directory sources, fd -1: the file to open */
+    const char *path; /* without mem: the file that holds the bytes, to be opened when fd is -1, and
+                         for messages */
     const struct site_identity *identity; /* what the descriptor must still be; NULL for the memory
                                              file, which cannot change */
 };

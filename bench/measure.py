@@ -1,0 +1,277 @@
+"""One turn of one contestant: start it, check its answer, warm it up, load it, read the counters.
+
+CPU time per request is the server's CPU time between two reads of the scheduler's counters, both
+while it is idle, divided by the requests that the generator counted as answered. (A kernel with
+CONFIG_IRQ_TIME_ACCOUNTING charges soft interrupts to nobody, so there the figures of all
+contestants lack that part of the network's work.) The generator's own figures are the only source
+of requests; they are cross-checked with its byte count, so that a server which answers with
+something else than the probed response cannot look fast.
+"""
+
+import json
+import socket
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import procfs
+from cgroup import MemoryGroup
+from contestants import BenchError, Server, Setup, child_setup
+
+HERE = Path(__file__).resolve().parent
+WRK_SCRIPT = HERE / "wrk.lua"
+WRK_TIMEOUT = "60s"  # a queue of big answers on one core is slow, not broken
+BIG_BODY = 1024 * 1024
+SETTLE_SECONDS = 0.1
+MEMORY_SETTLE_SECONDS = 1.0
+PEAK_PERIOD_SECONDS = 0.25
+RECV_SECONDS = 30
+
+
+def receive_answer(connection):
+    """(head, body, length in bytes) of one response; the connection stays open."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _receive(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    need = content_length(head)
+    parts, have = [body], len(body)
+    while have < need:
+        parts.append(_receive(connection))
+        have += len(parts[-1])
+    body = b"".join(parts)
+    return head.decode("latin-1"), body, len(head) + 4 + len(body)
+
+
+def _receive(connection):
+    data = connection.recv(1 << 20)
+    if not data:
+        raise BenchError("the server closed the connection in the middle of a response")
+    return data
+
+
+def content_length(head):
+    if head.split(None, 2)[1] == b"304":
+        return 0
+    value = header_of(head.decode("latin-1"), "content-length")
+    if value is None:
+        raise BenchError("a response without Content-Length: " + head.decode("latin-1"))
+    return int(value)
+
+
+def header_of(head, name):
+    for line in head.split("\r\n")[1:]:
+        field, _, value = line.partition(":")
+        if field.strip().lower() == name:
+            return value.strip()
+    return None
+
+
+def get(port, path, headers=()):
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
+    with socket.create_connection(("127.0.0.1", port), timeout=RECV_SECONDS) as connection:
+        connection.sendall("\r\n".join(lines).encode("ascii"))
+        return receive_answer(connection)
+
+
+def probe(server, workload):
+    """Checks that the server answers as the workload expects; returns (request headers to send,
+    length of the whole response)."""
+    headers = []
+    if workload.status == 304:
+        etag = header_of(get(server.port, workload.path)[0], "etag")
+        if not etag:
+            raise BenchError(f"{server.contestant.name}: {workload.path} has no ETag")
+        headers = [f"If-None-Match: {etag}"]
+    head, body, length = get(server.port, workload.path, headers)
+    status = int(head.split(None, 2)[1])
+    if status != workload.status:
+        raise BenchError(f"{server.contestant.name}: {workload.path}: status {status}, "
+                         f"not {workload.status}\n{head}\n{server.log_tail()}")
+    if workload.has_file and status == 200 and body != server.setup.file.read_bytes():
+        raise BenchError(f"{server.contestant.name}: {workload.path}: wrong content")
+    return headers, length
+
+
+def parse_wrk(output):
+    for line in output.splitlines():
+        if line.startswith("BENCH "):
+            return json.loads(line[len("BENCH "):])
+    raise BenchError("no totals in the output of wrk:\n" + output)
+
+
+def check_wrk(name, totals, workload, response_len):
+    """Fails unless every answer was the probed one."""
+    bad = {kind: count for kind, count in totals["errors"].items() if count}
+    if bad:
+        raise BenchError(f"{name}: {workload.name}: errors under load: {bad}")
+    if totals["requests"] == 0:
+        raise BenchError(f"{name}: {workload.name}: no request was answered; longer rounds "
+                         "(--seconds) or fewer connections are needed")
+    least = totals["requests"] * response_len
+    most = least + workload.connections * response_len
+    if not least <= totals["bytes"] <= most:
+        raise BenchError(f"{name}: {workload.name}: {totals['bytes']} bytes for "
+                         f"{totals['requests']} answers of {response_len} bytes: not all answers "
+                         "were the expected one")
+
+
+def served_count(totals, workload, response_len):
+    """Requests answered. Of big bodies a whole round has few, and the ones cut off by its end would
+    cost CPU time without counting, so there the bytes are what counts."""
+    if workload.body_len >= BIG_BODY and workload.status == 200:
+        return totals["bytes"] / response_len
+    return totals["requests"]
+
+
+class Bench:
+    """Everything that stays the same over all turns."""
+
+    def __init__(self, options, sites, idle_client):
+        self.options = options
+        self.sites = sites
+        self.idle_client = idle_client
+
+    def _setup(self, workload):
+        pinned = workload.kind == "load"
+        cpus = (self.options.server_cpu,) if pinned else self.options.all_cpus
+        site, file = self.sites.of(workload)
+        return Setup(site=site, file=file, status=workload.status, workers=len(cpus), cpus=cpus,
+                     connections=workload.connections)
+
+    def turn(self, contestant, workload, seconds):
+        """One measurement: a dict of plain numbers."""
+        if workload.kind == "held":
+            return self._held_turn(contestant, workload)
+        with ExitStack() as stack:
+            group = None
+            if workload.memory_limit and self.options.memory_cgroup:
+                group = stack.enter_context(
+                    MemoryGroup(self.options.memory_cgroup, workload.memory_limit))
+            server = stack.enter_context(Server(contestant, self._setup(workload), group))
+            if workload.kind == "idle":
+                return {"pss_kib": self._idle_kib(server, workload)}
+            return self._load(server, workload, seconds)
+
+    def _held_turn(self, contestant, workload):
+        """Growth is counted from the same server as it starts by default, not from one already set
+        up for many connections: room reserved for them at start is a cost of theirs, too."""
+        plain = replace(workload, kind="idle", connections=0)
+        default_kib = self.turn(contestant, plain, 0)["pss_kib"]
+        with Server(contestant, self._setup(workload)) as server:
+            ready_kib = self._idle_kib(server, workload)
+            held_kib = self._hold(server, workload)
+        growth = held_kib - default_kib
+        return {"idle_pss_kib": default_kib, "ready_pss_kib": ready_kib, "pss_kib": held_kib,
+                "growth_kib": growth, "bytes_per_connection": growth * 1024 / workload.connections}
+
+    def _wrk(self, port, workload, headers, seconds):
+        argv = [self.options.wrk, "-t1", f"-c{workload.connections}", f"-d{seconds}s", "--latency",
+                "--timeout", WRK_TIMEOUT, "-s", str(WRK_SCRIPT)]
+        for header in headers:
+            argv += ["-H", header]
+        argv.append(f"http://127.0.0.1:{port}{workload.path}")
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True,
+                                preexec_fn=child_setup((self.options.load_cpu,)))
+
+    def _run_wrk(self, server, workload, headers, seconds, on_wait=None):
+        """wrk's totals; `on_wait(process)` runs meanwhile."""
+        with self._wrk(server.port, workload, headers, seconds) as process:
+            try:
+                if on_wait:
+                    on_wait(process)
+                output, _ = process.communicate(timeout=seconds + 60)
+            except BaseException:
+                process.kill()
+                raise
+        server.check_running()
+        if process.returncode != 0:
+            raise BenchError(f"wrk ended with {process.returncode}:\n{output}")
+        return parse_wrk(output)
+
+    def _load(self, server, workload, seconds):
+        headers, response_len = probe(server, workload)
+        name = server.contestant.name
+        warm = self._run_wrk(server, workload, headers, self.options.warmup)
+        check_wrk(name, warm, workload, response_len)
+        time.sleep(SETTLE_SECONDS)
+
+        pids = server.pids()
+        pss = PssSampler(pids, seconds, bool(workload.memory_limit))
+        cpu_before = procfs.cpu_ns(pids)
+        busy_before = procfs.core_busy_ns(self.options.server_cpu)
+        totals = self._run_wrk(server, workload, headers, seconds, pss.sample_while)
+        time.sleep(SETTLE_SECONDS)
+        cpu = procfs.cpu_ns(pids) - cpu_before
+        busy = procfs.core_busy_ns(self.options.server_cpu) - busy_before
+
+        if server.pids() != pids:
+            raise BenchError(f"{name}: a process ended or began during the round")
+        check_wrk(name, totals, workload, response_len)
+        return load_sample(totals, served_count(totals, workload, response_len), cpu, busy,
+                           {"pss_kib": pss.highest, "peak_rss_kib": procfs.peak_rss_kib(pids),
+                            "cgroup_peak_bytes": server.group.peak_bytes() if server.group else 0})
+
+    def _idle_kib(self, server, workload):
+        probe(server, workload)
+        time.sleep(MEMORY_SETTLE_SECONDS)
+        return procfs.pss_kib(server.pids())
+
+    def _hold(self, server, workload):
+        """PSS of the server while the idle client holds its connections."""
+        argv = [self.idle_client, str(server.port), str(workload.connections), workload.path]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True,
+                              preexec_fn=child_setup(self.options.all_cpus)) as client:
+            try:
+                held = client.stdout.readline()
+                time.sleep(MEMORY_SETTLE_SECONDS)
+                pss = procfs.pss_kib(server.pids())
+                output, errors = client.communicate(timeout=RECV_SECONDS)
+            except BaseException:
+                client.kill()
+                raise
+        name, count = server.contestant.name, str(workload.connections)
+        if held.split() != ["held", count]:
+            raise BenchError(f"{name}: {errors.strip()}\n{server.log_tail()}")
+        if output.split() != ["alive", count]:
+            raise BenchError(f"{name}: closed idle connections, of {count}: {output.strip()}")
+        return pss
+
+
+def load_sample(totals, served, cpu, busy, memory):
+    wall = totals["duration_us"] * 1000
+    return {
+        "requests": totals["requests"],
+        "bytes": totals["bytes"],
+        "requests_per_s": served * 1e9 / wall,
+        "cpu_us": cpu / 1000 / served,
+        "busy_share": cpu / wall,
+        "foreign_share": max(0.0, (busy - cpu) / wall),
+        "p50_us": totals["p50_us"],
+        "p99_us": totals["p99_us"],
+        **memory,
+    }
+
+
+class PssSampler:
+    """Highest PSS seen during a round: one look in the middle, or many when the peak matters (each
+    look costs the server a little)."""
+
+    def __init__(self, pids, seconds, often):
+        self.pids = pids
+        self.period = PEAK_PERIOD_SECONDS if often else seconds / 2
+        self.highest = 0
+
+    def sample_while(self, process):
+        while True:
+            try:
+                process.wait(self.period)
+                return
+            except subprocess.TimeoutExpired:
+                self.highest = max(self.highest, procfs.pss_kib(self.pids))
+            if self.period > PEAK_PERIOD_SECONDS:
+                return

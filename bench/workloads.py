@@ -1,0 +1,94 @@
+"""What is measured: the table of workloads, and the groups they can be asked for by."""
+
+from dataclasses import dataclass, replace
+
+KISS_CONNECTIONS = (1, 10, 100, 500)
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One measurement. `kind` is load (wrk), idle (memory of a server that just started) or held
+    (memory growth by `connections` idle keep-alive connections)."""
+
+    name: str
+    title: str
+    path: str = "/"
+    body_len: int = 0
+    connections: int = 100
+    status: int = 200
+    kind: str = "load"
+    memory_limit: int = 0  # bytes, 0: none
+    bar: float = 0.0  # least ratio nginx / tarn, 0: none
+    goal: float = 0.0
+
+    @property
+    def has_file(self):
+        return self.body_len > 0
+
+    def with_connections(self, count):
+        """The same workload at another number of connections; the bars belong to the original."""
+        if count == self.connections:
+            return self
+        return replace(self, name=f"{self.name}@{count}", connections=count, bar=0.0, goal=0.0)
+
+
+def _file(name, path, body_len, **more):
+    return Workload(name, f"GET {path}, {body_len:,} bytes", path, body_len, **more)
+
+
+def _kcup(name, path, body_len):
+    return _file(name, path, body_len, connections=400, memory_limit=100_000_000)
+
+
+_TABLE = (
+    _file("174B", "/174.html", 174, bar=1.7, goal=1.9),
+    _file("10KB", "/10k.txt", 10 * 1024, bar=1.15, goal=1.4),
+    _file("100KB", "/100k.txt", 100 * 1024, bar=1.1, goal=1.3),
+    _file("1MB", "/1m.bin", MEGABYTE, bar=1.0, goal=1.2),
+    _file("12B", "/12.txt", 12),
+    _file("10MB", "/10m.bin", 10 * MEGABYTE),
+    Workload("304", "GET /10k.txt, If-None-Match matches", "/10k.txt", 10 * 1024, status=304),
+    Workload("health", "GET /health", "/health"),
+    _kcup("kcup-10KB", "/10k.txt", 10 * 1024),
+    _kcup("kcup-100KB", "/100k.txt", 100 * 1024),
+    _kcup("kcup-1MB", "/1m.bin", MEGABYTE),
+    # The goal is 4 MB, written as the ratio to the 6.9 MB that nginx takes with two workers.
+    Workload("idle", "memory of a server that just started, all workers", "/174.html", 174,
+             connections=0, kind="idle", bar=1.0, goal=1.7),
+    Workload("held", "memory taken by idle keep-alive connections, all workers", "/174.html", 174,
+             connections=10_000, kind="held", bar=1.0, goal=3.0),
+)
+
+WORKLOADS = {workload.name: workload for workload in _TABLE}
+
+GROUPS = {
+    "core": ("174B", "10KB", "100KB", "1MB", "12B", "10MB", "304", "health"),
+    "kiss": tuple(f"{name}@{count}" for name in ("12B", "100KB", "10MB", "304")
+                  for count in KISS_CONNECTIONS),
+    "kcup": ("kcup-10KB", "kcup-100KB", "kcup-1MB"),
+    "memory": ("idle", "held"),
+}
+GROUPS["default"] = GROUPS["core"] + GROUPS["memory"]
+GROUPS["all"] = GROUPS["core"] + GROUPS["kiss"] + GROUPS["kcup"] + GROUPS["memory"]
+
+
+def lookup(name):
+    """The workload called `name`, or NAME@CONNECTIONS; KeyError when there is none."""
+    base, at, count = name.partition("@")
+    workload = WORKLOADS[base]
+    if not at:
+        return workload
+    if not count.isdigit() or int(count) < 1 or workload.kind == "idle":
+        raise KeyError(name)
+    return workload.with_connections(int(count))
+
+
+def select(names):
+    """Workloads for a list of workload and group names, in order, each once."""
+    chosen = {}
+    for name in names:
+        for member in GROUPS.get(name, (name,)):
+            workload = lookup(member)
+            chosen[workload.name] = workload
+    return list(chosen.values())

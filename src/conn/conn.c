@@ -1,0 +1,355 @@
+#include "conn/conn.h"
+
+#include "base/must.h"
+#include "conn/h1.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct sock_ops conn_sock_ops;
+
+static void
+count(uint64_t *counter, uint64_t add)
+{
+    __atomic_store_n(counter, *counter + add, __ATOMIC_RELAXED);
+}
+
+const char *
+conn_end_name(enum conn_end end)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        CONN_END_TABLE(X)
+#undef X
+    };
+    must(end < CONN_END_COUNT);
+    return names[end];
+}
+
+/* The one place where states change; each may only be left for the ones named here. */
+static void
+conn_set_state(struct conn *conn, enum conn_state next)
+{
+    static const uint8_t allowed[] = {
+        [CONN_IDLE] = 1 << CONN_ACTIVE | 1 << CONN_CLOSED,
+        [CONN_ACTIVE] = 1 << CONN_IDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
+        [CONN_LINGER] = 1 << CONN_CLOSED,
+        [CONN_CLOSED] = 1 << CONN_IDLE,
+    };
+    must(allowed[conn->state] & 1 << next);
+    conn->state = (uint8_t)next;
+}
+
+void
+conn_set_deadline(struct conn *conn, uint64_t ns)
+{
+    struct loop *loop = conn->sock.loop;
+    timer_set(loop_timers(loop), &conn->timer, loop_now_ns(loop) + ns);
+}
+
+static void
+conn_timed_out(struct timer *timer)
+{
+    struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+    switch (conn->state) {
+    case CONN_IDLE:
+        conn_drop(conn, CONN_END_IDLE_TIMEOUT, false);
+        break;
+    case CONN_ACTIVE:
+        h1_timeout(conn->session);
+        break;
+    case CONN_LINGER:
+        conn_drop(conn, conn->end, false);
+        break;
+    default:
+        break;
+    }
+}
+
+void
+conn_pool_init(struct conn_pool *pool, struct loop *loop, struct req_env *req_env,
+               const struct conn_config *config)
+{
+    *pool = (struct conn_pool){.loop = loop, .req_env = req_env, .config = *config};
+}
+
+void
+conn_pool_deinit(struct conn_pool *pool)
+{
+    must(pool->counters.active == 0);
+    for (unsigned i = 0; i < pool->chunk_count; i++)
+        free(pool->chunks[i]);
+    free(pool->chunks);
+    h1_pool_deinit(pool);
+}
+
+static bool
+conn_pool_grow(struct conn_pool *pool)
+{
+    struct conn **chunks = realloc(pool->chunks, (pool->chunk_count + 1) * sizeof(struct conn *));
+    if (!chunks)
+        return false;
+    pool->chunks = chunks;
+    struct conn *chunk = calloc(CONN_CHUNK_SLOTS, sizeof *chunk);
+    if (!chunk)
+        return false;
+    pool->chunks[pool->chunk_count++] = chunk;
+    for (unsigned i = CONN_CHUNK_SLOTS; i-- > 0;) {
+        chunk[i].state = CONN_CLOSED;
+        chunk[i].next_free = pool->free_conns;
+        pool->free_conns = &chunk[i];
+    }
+    return true;
+}
+
+void
+conn_accept(struct conn_pool *pool, int fd, bool is_admin)
+{
+    if (!pool->free_conns && !conn_pool_grow(pool)) {
+        close(fd);
+        return;
+    }
+    struct conn *conn = pool->free_conns;
+    pool->free_conns = conn->next_free;
+    conn_set_state(conn, CONN_IDLE);
+    conn->pool = pool;
+    conn->is_admin = is_admin;
+    conn->request_count = conn->linger_len = 0;
+    conn->peer_ended = false;
+    conn->idle_since_ns = loop_now_ns(pool->loop);
+    count(&pool->counters.accepted, 1);
+    count(&pool->counters.active, 1);
+    timer_init(&conn->timer, conn_timed_out);
+    sock_init(&conn->sock, pool->loop, fd, &conn_sock_ops);
+    conn_set_deadline(conn, pool->config.header_timeout_ns);
+    sock_recv_start(&conn->sock);
+}
+
+/* A connection has ended, or may now be ended for another one. */
+static void
+conn_pool_tell_room(struct conn_pool *pool)
+{
+    if (!pool->was_full)
+        return;
+    pool->was_full = false;
+    if (pool->has_room)
+        pool->has_room(pool->room_arg);
+}
+
+void
+conn_go_idle(struct conn *conn)
+{
+    conn->session = NULL;
+    conn_set_state(conn, CONN_IDLE);
+    conn->idle_since_ns = loop_now_ns(conn->sock.loop);
+    conn_set_deadline(conn, conn->pool->config.keepalive_timeout_ns);
+    sock_recv_start(&conn->sock);
+    conn_pool_tell_room(conn->pool);
+}
+
+static void
+conn_release_session(struct conn *conn)
+{
+    if (conn->session)
+        h1_release(conn->session);
+    conn->session = NULL;
+}
+
+void
+conn_finish(struct conn *conn, enum conn_end end)
+{
+    conn_release_session(conn);
+    if (conn->peer_ended) {
+        conn_drop(conn, end, false);
+        return;
+    }
+    conn_set_state(conn, CONN_LINGER);
+    conn->end = (uint8_t)end;
+    sock_shutdown(&conn->sock);
+    sock_recv_start(&conn->sock);
+    conn_set_deadline(conn, (uint64_t)CONN_LINGER_MS * 1000000);
+}
+
+void
+conn_drop(struct conn *conn, enum conn_end end, bool broken)
+{
+    if (conn->state == CONN_CLOSED)
+        return;
+    conn_set_state(conn, CONN_CLOSED);
+    conn->end = (uint8_t)end;
+    timer_clear(loop_timers(conn->sock.loop), &conn->timer);
+    if (broken)
+        sock_abort(&conn->sock);
+    else
+        sock_close(&conn->sock);
+}
+
+/* The loop has let go: only now may the session's memory, which the kernel could still have been
+ * sending from, be reused. */
+static void
+conn_closed(struct sock *sock)
+{
+    struct conn *conn = (struct conn *)sock;
+    struct conn_pool *pool = conn->pool;
+    conn_release_session(conn);
+    count(&pool->counters.ends[conn->end], 1);
+    count(&pool->counters.active, (uint64_t)-1);
+    conn->next_free = pool->free_conns;
+    pool->free_conns = conn;
+    conn_pool_tell_room(pool);
+}
+
+static void
+conn_received_end(struct conn *conn, ssize_t result)
+{
+    conn->peer_ended = true;
+    if (result < 0)
+        conn_drop(conn, conn->state == CONN_ACTIVE ? CONN_END_PEER_RESET : CONN_END_DONE, false);
+    else if (conn->state == CONN_ACTIVE)
+        h1_peer_ended(conn->session);
+    else
+        conn_drop(conn, conn->state == CONN_LINGER ? conn->end : CONN_END_DONE, false);
+}
+
+static void
+conn_received(struct sock *sock, const char *data, ssize_t len)
+{
+    struct conn *conn = (struct conn *)sock;
+    if (len <= 0) {
+        conn_received_end(conn, len);
+        return;
+    }
+    if (conn->state == CONN_LINGER) {
+        conn->linger_len += (uint32_t)len;
+        if (conn->linger_len > CONN_LINGER_MAX)
+            conn_drop(conn, conn->end, false);
+        return;
+    }
+    if (conn->state == CONN_IDLE) {
+        conn->session = h1_acquire(conn);
+        if (!conn->session) {
+            conn_drop(conn, CONN_END_NO_MEMORY, false);
+            return;
+        }
+        conn_set_state(conn, CONN_ACTIVE);
+    }
+    h1_received(conn->session, data, (size_t)len);
+}
+
+static void
+conn_sent(struct sock *sock, ssize_t result)
+{
+    struct conn *conn = (struct conn *)sock;
+    if (result < 0) {
+        conn_drop(conn, CONN_END_PEER_RESET, false);
+        return;
+    }
+    count(&conn->pool->counters.bytes_out, (uint64_t)result);
+    h1_sent(conn->session, (size_t)result);
+}
+
+static const struct sock_ops conn_sock_ops = {conn_received, conn_sent, conn_closed};
+
+ssize_t
+conn_send(struct conn *conn, const struct iovec *iov, unsigned iov_count)
+{
+    ssize_t result = sock_send(&conn->sock, iov, iov_count);
+    if (result > 0)
+        count(&conn->pool->counters.bytes_out, (uint64_t)result);
+    return result;
+}
+
+ssize_t
+conn_send_file(struct conn *conn, struct str head, int fd, uint64_t off, uint64_t len)
+{
+    ssize_t result = sock_send_file(&conn->sock, head, fd, off, len);
+    if (result > 0)
+        count(&conn->pool->counters.bytes_out, (uint64_t)result);
+    return result;
+}
+
+ssize_t
+conn_send_pages(struct conn *conn, struct str head, const char *pages, uint64_t len)
+{
+    ssize_t result = sock_send_pages(&conn->sock, head, pages, len);
+    if (result > 0)
+        count(&conn->pool->counters.bytes_out, (uint64_t)result);
+    return result;
+}
+
+/* Finds the oldest idle connections, oldest last, in one pass over the slots: eviction under
+ * pressure then costs one pass for many. */
+static void
+conn_pool_find_oldest(struct conn_pool *pool)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
+        struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
+        if (conn->state != CONN_IDLE)
+            continue;
+        if (found == CONN_EVICT_BATCH && conn->idle_since_ns >= pool->evict[0].idle_since_ns)
+            continue;
+        unsigned at;
+        if (found < CONN_EVICT_BATCH) {
+            for (at = found++; at > 0 && pool->evict[at - 1].idle_since_ns < conn->idle_since_ns;
+                 at--)
+                pool->evict[at] = pool->evict[at - 1];
+        } else {
+            for (at = 0; at + 1 < found && pool->evict[at + 1].idle_since_ns > conn->idle_since_ns;
+                 at++)
+                pool->evict[at] = pool->evict[at + 1];
+        }
+        pool->evict[at].conn = conn;
+        pool->evict[at].idle_since_ns = conn->idle_since_ns;
+    }
+    pool->evict_count = found;
+}
+
+/* Ends the oldest idle connection. False: none is idle. */
+static bool
+conn_pool_evict(struct conn_pool *pool)
+{
+    while (pool->evict_count) {
+        pool->evict_count--;
+        struct conn *oldest = pool->evict[pool->evict_count].conn;
+        if (oldest->state == CONN_IDLE &&
+            oldest->idle_since_ns == pool->evict[pool->evict_count].idle_since_ns) {
+            conn_drop(oldest, CONN_END_EVICTED, false);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+conn_pool_make_room(struct conn_pool *pool)
+{
+    if (pool->counters.active < pool->config.connections_max || conn_pool_evict(pool))
+        return true;
+    conn_pool_find_oldest(pool);
+    if (conn_pool_evict(pool))
+        return true;
+    pool->was_full = true;
+    return false;
+}
+
+unsigned
+conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns)
+{
+    uint64_t now_ns = loop_now_ns(pool->loop);
+    pool->draining = true;
+    for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
+        struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
+        if (conn->state == CONN_IDLE && now_ns - conn->idle_since_ns >= idle_ns)
+            conn_drop(conn, CONN_END_DRAINED, false);
+    }
+    return (unsigned)pool->counters.active;
+}
+
+void
+conn_pool_abort(struct conn_pool *pool)
+{
+    for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++)
+        conn_drop(&pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS], CONN_END_DRAINED,
+                  true);
+}

@@ -1,0 +1,163 @@
+/* conn: client connections of one worker: slots, deadlines, orderly and disorderly ends.
+ *
+ * A connection is a small slot that lives in a fixed pool; while it is idle it owns nothing else.
+ * With the first byte of a request it gets a session (h1.h), which holds the request, the buffers
+ * and the protocol state, and gives it back when the connection is idle again.
+ *
+ *     socket  <->  conn: deadline, end of stream, lingering close  <->  session: bytes to requests
+ * and back
+ *
+ * Sessions send through conn_send and conn_send_file. TLS will sit there: between those two and the
+ * socket, and between `received` and the session.
+ *
+ * Thread rule: the worker's. Bounds: conn_config and CONN_* in base/limits.h.
+ */
+#ifndef TARN_CONN_CONN_H
+#define TARN_CONN_CONN_H
+
+#include "base/limits.h"
+#include "io/loop.h"
+#include "req/req.h"
+
+/* Why a connection ended: enum name, name in logs and metrics. */
+#define CONN_END_TABLE(X)                                                                 \
+    X(DONE, "done") /* our answer was the last, or the peer left between requests */      \
+    X(IDLE_TIMEOUT, "idle_timeout")                                                       \
+    X(HEADER_TIMEOUT, "header_timeout")                                                   \
+    X(IO_TIMEOUT, "io_timeout")                                                           \
+    X(BAD_REQUEST, "bad_request")                                                         \
+    X(PEER_RESET, "peer_reset")   /* in the middle of something */                        \
+    X(BODY_FAILED, "body_failed") /* what we were sending could not be read to its end */ \
+    X(EVICTED, "evicted")         /* oldest idle one, to make room */                     \
+    X(DRAINED, "drained")         /* idle at shutdown */                                  \
+    X(OVERFLOW, "overflow")       /* sent more ahead than we keep */                      \
+    X(NO_MEMORY, "no_memory")
+
+enum conn_end {
+#define X(name, text) CONN_END_##name,
+    CONN_END_TABLE(X)
+#undef X
+        CONN_END_COUNT
+};
+
+const char *conn_end_name(enum conn_end end);
+
+struct conn_config {
+    uint32_t head_max;   /* bytes of a request head */
+    uint16_t fields_max; /* header lines */
+    uint64_t header_timeout_ns;
+    uint64_t keepalive_timeout_ns;
+    uint64_t io_timeout_ns;
+    uint32_t requests_max;    /* of one connection; 0: no limit */
+    uint32_t connections_max; /* of one worker */
+};
+
+/* Numbers of one worker; see struct req_counters. */
+struct conn_counters {
+    uint64_t accepted;
+    uint64_t active;
+    uint64_t bytes_out;
+    uint64_t ends[CONN_END_COUNT];
+};
+
+/* One finished request, for the access log. Everything is borrowed for the call. */
+struct access_record {
+    int fd; /* of the connection, for its address */
+    struct str method, target, host, referer, user_agent, request_id;
+    int status;
+    uint64_t bytes; /* of the body that were handed to the kernel */
+    uint64_t duration_ns;
+    uint8_t version_minor;
+    bool complete; /* false: the transfer broke */
+};
+
+struct conn;
+struct h1;
+
+struct conn_pool {
+    struct loop *loop;
+    struct req_env *req_env;
+    struct conn_config config;
+    struct conn_counters counters;
+    void (*log)(void *arg, const struct access_record *record); /* NULL: no access log */
+    void *log_arg;
+    void (*has_room)(void *arg); /* conn_pool_make_room failed, and may now succeed */
+    void *room_arg;
+    bool draining;
+    /* the rest is the pool's own */
+    struct conn **chunks;
+    unsigned chunk_count;
+    struct conn *free_conns;
+    struct h1 *free_sessions;
+    unsigned free_session_count;
+    bool was_full;
+    unsigned evict_count;
+    struct {
+        struct conn *conn;
+        uint64_t idle_since_ns;
+    } evict[CONN_EVICT_BATCH];
+};
+
+enum conn_state {
+    CONN_IDLE,   /* no session; waiting for a request */
+    CONN_ACTIVE, /* has a session */
+    CONN_LINGER, /* our side has ended; what comes is thrown away until the peer ends too */
+    CONN_CLOSED, /* waiting for the loop to let go */
+};
+
+struct conn {
+    struct sock sock; /* first: a sock's address is its conn's */
+    struct timer timer;
+    struct conn_pool *pool;
+    struct h1 *session;
+    struct conn *next_free;
+    uint64_t idle_since_ns;
+    uint32_t request_count;
+    uint32_t linger_len;
+    uint8_t state; /* enum conn_state */
+    uint8_t end;   /* enum conn_end, once LINGER or CLOSED */
+    bool is_admin;
+    bool peer_ended;
+};
+
+void conn_pool_init(struct conn_pool *pool, struct loop *loop, struct req_env *req_env,
+                    const struct conn_config *config);
+/* After the loop has ended with every connection closed. */
+void conn_pool_deinit(struct conn_pool *pool);
+
+/* Makes sure that there is room for one more connection, by ending the oldest idle one if need be.
+ * False: there is none; `has_room` tells when to try again. */
+bool conn_pool_make_room(struct conn_pool *pool);
+
+/* Takes an accepted descriptor. Out of memory: it is closed. */
+void conn_accept(struct conn_pool *pool, int fd, bool is_admin);
+
+/* From now on answers say `Connection: close`. Idle connections end at once when they have been
+ * idle for `idle_ns`, the others once they have. Returns how many are left. Call again until none
+ * is. */
+unsigned conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns);
+/* Ends everything now. */
+void conn_pool_abort(struct conn_pool *pool);
+
+/* --- for sessions --- */
+
+/* See sock_send; counts bytes, and moves the deadline on progress. */
+ssize_t conn_send(struct conn *conn, const struct iovec *iov, unsigned iov_count) MUST_USE;
+ssize_t conn_send_file(struct conn *conn, struct str head, int fd, uint64_t off,
+                       uint64_t len) MUST_USE;
+
+ssize_t conn_send_pages(struct conn *conn, struct str head, const char *pages,
+                        uint64_t len) MUST_USE;
+
+/* Sets the deadline to `ns` from now. */
+void conn_set_deadline(struct conn *conn, uint64_t ns);
+
+/* The session is finished and gone (given back): wait for the next request. */
+void conn_go_idle(struct conn *conn);
+/* Ends our side, then waits for the peer's end so that it can read the answer. The session must be
+ * done with its output. */
+void conn_finish(struct conn *conn, enum conn_end end);
+/* Ends at once; `broken`: with a reset, so that the peer notices that the answer is incomplete. */
+void conn_drop(struct conn *conn, enum conn_end end, bool broken);
+
+#endif

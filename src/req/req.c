@@ -1,0 +1,163 @@
+#include "req/req.h"
+
+#include "base/limits.h"
+#include "http/status.h"
+#include "site/site.h"
+
+#include <stdio.h>
+
+void
+req_init(struct req *req, struct req_env *env, struct http_field *fields, uint16_t field_max)
+{
+    memset(req, 0, sizeof *req);
+    req->env = env;
+    http_head_init(&req->head, fields, field_max);
+    arena_init(&req->arena, REQ_ARENA_MAX, REQ_ARENA_BLOCK);
+}
+
+void
+req_deinit(struct req *req)
+{
+    arena_deinit(&req->arena);
+}
+
+void
+req_add_block(struct req *req, struct str block)
+{
+    if (block.len)
+        req->response.blocks[req->response.block_count++] = block;
+}
+
+/* Decimal text of a number, ending at `end`; returns its start. */
+static char *
+write_u64(char *end, uint64_t value)
+{
+    do
+        *--end = (char)('0' + value % 10);
+    while (value /= 10);
+    return end;
+}
+
+void
+req_respond_text(struct req *req, int status, struct str text, struct str extra)
+{
+    static const char common[] = "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Cache-Control: no-store\r\n"
+                                 "X-Content-Type-Options: nosniff\r\n"
+                                 "Content-Length: ";
+    struct response *response = &req->response;
+    struct str line = arena_join(&req->arena, text, STR("\n"));
+    char digits[20];
+    char *start = write_u64(digits + sizeof digits, line.len);
+    size_t digits_len = (size_t)(digits + sizeof digits - start);
+    _Static_assert(sizeof common + 20 + 2 <= sizeof req->text, "block fits");
+    memcpy(req->text, common, sizeof common - 1);
+    memcpy(req->text + sizeof common - 1, start, digits_len);
+    memcpy(req->text + sizeof common - 1 + digits_len, "\r\n", 2);
+    body_close(&req->body);
+    response->status = (uint16_t)status;
+    response->block_count = 0;
+    req_add_block(req, str_make(req->text, sizeof common - 1 + digits_len + 2));
+    req_add_block(req, extra);
+    response->body_len = line.len;
+    body_set_text(&req->body, line);
+}
+
+void
+req_respond_error(struct req *req, int status)
+{
+    struct str reason = http_status_reason(status);
+    req_respond_text(req, status, arena_printf(&req->arena, "%d %.*s", status, STR_ARG(reason)),
+                     STR(""));
+}
+
+void
+req_refuse(struct req *req, int status, struct str text)
+{
+    struct str reason = http_status_reason(status);
+    req_respond_text(
+        req, status,
+        arena_printf(&req->arena, "%d %.*s: %.*s", status, STR_ARG(reason), STR_ARG(text)),
+        STR(""));
+    req->response.close = true;
+}
+
+/* A body the client announced in HTTP/1.0 must have a length: it cannot be told from the end of the
+ * connection. */
+static bool
+lacks_length(const struct http_head *head)
+{
+    return head->version_minor == 0 && head->body_kind == HTTP_BODY_NONE &&
+           (head->method == HTTP_METHOD_POST || head->method == HTTP_METHOD_PUT ||
+            head->method == HTTP_METHOD_PATCH) &&
+           !http_head_has(head, HTTP_FIELD_CONTENT_LENGTH);
+}
+
+/* The target as a path. False: already answered. */
+static bool
+req_parse_target(struct req *req)
+{
+    struct target *target = &req->target;
+    if (!target_parse(http_head_target(&req->head), req->head.method, target)) {
+        req_refuse(req, 400, STR("malformed request target"));
+        return false;
+    }
+    if (target->form == TARGET_ABSOLUTE && !req->is_tls && target->scheme.len == 5) {
+        req_refuse(req, 421, STR("https is not served here"));
+        return false;
+    }
+    req->path = target->path;
+    if (target->form == TARGET_ASTERISK || target->form == TARGET_AUTHORITY)
+        return true;
+    char *scratch = arena_alloc_text(&req->arena, target->path.len + 1);
+    if (!scratch) {
+        req_refuse(req, 414, STR("request target too long"));
+        return false;
+    }
+    if (!target_normalize_path(target->path, scratch, &req->path)) {
+        req_refuse(req, 400, STR("malformed path"));
+        return false;
+    }
+    return true;
+}
+
+void
+req_run(struct req *req)
+{
+    req->pin = req->env->pin;
+    req->pin->use_count++;
+    if (!req_parse_target(req))
+        return;
+    if (lacks_length(&req->head)) {
+        req_refuse(req, 411, STR("Content-Length is needed"));
+        return;
+    }
+    if ((req->env->endpoints || req->is_admin) && req_endpoint(req))
+        return;
+    if (req->is_admin) {
+        req_respond_error(req, 404);
+        return;
+    }
+    req_static(req);
+}
+
+void
+req_end(struct req *req)
+{
+    body_close(&req->body);
+    if (req->response.status) {
+        struct req_counters *counters = &req->env->counters;
+        unsigned class = req->response.status / 100;
+        __atomic_store_n(&counters->requests, counters->requests + 1, __ATOMIC_RELAXED);
+        if (class < 6)
+            __atomic_store_n(&counters->status_class[class], counters->status_class[class] + 1,
+                             __ATOMIC_RELAXED);
+    }
+    struct site_pin *pin = req->pin;
+    if (pin && --pin->use_count == 0 && pin->retired)
+        pin->unused(pin);
+    req->pin = NULL;
+    req->response = (struct response){0};
+    if (req->arena.used || req->arena.overflowed)
+        arena_reset(&req->arena);
+}

@@ -1,0 +1,116 @@
+/* req: one request and its response, whatever the protocol.
+ *
+ * A session (conn/) decodes a head into req->head, calls req_run, writes the response it finds in
+ * req->response, pulls req->body, and calls req_end. The pipeline in between is host check, health
+ * endpoints, then an action that fills in the response. Scripts, proxy and cache will be further
+ * actions behind the same interface.
+ *
+ * Thread rule: the worker that owns the connection. Memory: a request lives in a pool of its
+ * worker; its arena is bounded by REQ_ARENA_MAX and is empty after req_end. The response borrows
+ * from the snapshot (pinned by the request until req_end), from the arena, and from static memory.
+ */
+#ifndef TARN_REQ_REQ_H
+#define TARN_REQ_REQ_H
+
+#include "base/arena.h"
+#include "http/date.h"
+#include "http/head.h"
+#include "http/target.h"
+#include "req/body.h"
+
+struct buf;
+struct site;
+struct site_route;
+
+/* A snapshot as one worker sees it: counted without atomics, given back when the worker has moved
+ * on and its last request with it has ended. */
+struct site_pin {
+    const struct site *site;
+    unsigned use_count;
+    bool retired; /* the worker has a newer one */
+    void (*unused)(struct site_pin *pin);
+};
+
+/* What this process answers on the health endpoints. Written by the main thread, read by all: one
+ * atomic word. */
+enum health_state { HEALTH_READY, HEALTH_DRAINING };
+
+/* Numbers of one worker. Written by it alone with relaxed stores, read by whoever renders /metrics.
+ */
+struct req_counters {
+    uint64_t status_class[6]; /* [2]: 2xx ... */
+    uint64_t requests;
+};
+
+/* What all requests of one worker share. Borrowed by every request; outlives them. */
+struct req_env {
+    struct site_pin *pin; /* the current snapshot */
+    const int *health;    /* enum health_state, atomic */
+    struct req_counters counters;
+    int64_t now_s;            /* wall clock, seconds since 1970 */
+    char date[HTTP_DATE_LEN]; /* now_s as text */
+    bool endpoints;           /* health endpoints answer on ordinary listeners */
+    bool spa;
+    /* The text of /metrics, appended to an empty buffer. NULL: none. */
+    void (*render_metrics)(void *arg, struct buf *out);
+    void *render_arg;
+};
+
+enum { RESPONSE_BLOCKS_MAX = 3 };
+
+/* A response head: header lines in blocks, each a run of "Name: value\r\n" lines. `Date`,
+ * `Connection` and the framing fields of bodies without a known length are the session's. */
+struct response {
+    uint16_t status;
+    uint8_t block_count;
+    bool close; /* the connection cannot be used again */
+    struct str blocks[RESPONSE_BLOCKS_MAX];
+    uint64_t body_len; /* what Content-Length says, for the log */
+};
+
+struct req {
+    struct req_env *env;
+    struct http_head head;
+    struct arena arena;
+    struct site_pin *pin;
+    struct target target;
+    struct str path; /* normalised */
+    struct response response;
+    struct body body;
+    bool is_admin; /* came in on the admin listener */
+    bool is_tls;
+    char text[160]; /* small header blocks, without touching the arena */
+};
+
+/* Once, for a fresh request of the pool; and back. `fields` is the head's field array. */
+void req_init(struct req *req, struct req_env *env, struct http_field *fields, uint16_t field_max);
+void req_deinit(struct req *req);
+
+/* Answers a decoded request. Never fails: what goes wrong becomes a response. */
+void req_run(struct req *req);
+
+/* Answers a request whose head could not be decoded: status, a short text body, close. */
+void req_refuse(struct req *req, int status, struct str text);
+
+/* Counts the request, closes the body, lets the snapshot go, empties the arena. Harmless before
+ * req_run. */
+void req_end(struct req *req);
+
+/* --- for actions --- */
+
+/* A response with a short text/plain body (a line; the newline is added) that is never cached.
+ * `extra`: more header lines, or empty; must outlive the response. */
+void req_respond_text(struct req *req, int status, struct str text, struct str extra);
+
+/* A page of the site, or else the plain text of the status: for 404 and the like. */
+void req_respond_error(struct req *req, int status);
+
+/* Adds header lines. They must outlive the response. */
+void req_add_block(struct req *req, struct str block);
+
+/* The static action (req/static.c) and the endpoints (req/endpoints.c). req_endpoint returns
+ * whether the path was one. */
+void req_static(struct req *req);
+bool req_endpoint(struct req *req);
+
+#endif

@@ -1,0 +1,44 @@
+#include "base/log.h"
+#include "server/options.h"
+#include "server/pack_command.h"
+#include "server/server.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2 };
+
+static int
+run_command(const struct options *options)
+{
+    switch (options->command) {
+    case COMMAND_PACK:
+        return pack_command(options);
+    case COMMAND_CHECK:
+        return server_check(options);
+    default:
+        return server_run(options);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct options options;
+    struct error error;
+    int code = 0;
+    switch (options_parse(&options, argc, argv, environ, &error)) {
+    case OPTIONS_RUN:
+        log_set_level((enum log_level)options.log_level);
+        code = run_command(&options);
+        break;
+    case OPTIONS_EXIT_OK:
+        break;
+    case OPTIONS_USAGE:
+        fprintf(stderr, "tarn: %s\n", error.text);
+        code = EXIT_USAGE;
+        break;
+    }
+    options_free(&options);
+    return code;
+}

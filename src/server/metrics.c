@@ -1,0 +1,85 @@
+#include "server/metrics.h"
+
+static uint64_t
+load(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static void
+family(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void
+single(struct buf *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+    family(out, name, type, help);
+    buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+/* The sum over all workers of the counter that lies at `offset` in one. */
+static uint64_t
+sum(const struct metrics_source *source, size_t offset)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < source->worker_count; i++)
+        total += load((const uint64_t *)((const char *)&source->workers[i] + offset));
+    return total;
+}
+
+static void
+render_requests(const struct metrics_source *source, struct buf *out)
+{
+    family(out, "tarn_requests_total", "counter", "Requests answered, by status class.");
+    for (unsigned i = 1; i < 6; i++)
+        buf_printf(out, "tarn_requests_total{class=\"%uxx\"} %llu\n", i,
+                   (unsigned long long)sum(source, offsetof(struct worker, env.counters) +
+                                                       offsetof(struct req_counters, status_class) +
+                                                       i * sizeof(uint64_t)));
+}
+
+static void
+render_connections(const struct metrics_source *source, struct buf *out)
+{
+    size_t counters = offsetof(struct worker, pool.counters);
+    single(out, "tarn_connections_accepted_total", "counter", "Connections accepted.",
+           sum(source, counters + offsetof(struct conn_counters, accepted)));
+    single(out, "tarn_connections_active", "gauge", "Connections open now.",
+           sum(source, counters + offsetof(struct conn_counters, active)));
+    single(out, "tarn_sent_bytes_total", "counter", "Bytes sent, heads included.",
+           sum(source, counters + offsetof(struct conn_counters, bytes_out)));
+    family(out, "tarn_connections_ended_total", "counter", "Connections ended, by reason.");
+    for (unsigned i = 0; i < CONN_END_COUNT; i++)
+        buf_printf(out, "tarn_connections_ended_total{reason=\"%s\"} %llu\n",
+                   conn_end_name((enum conn_end)i),
+                   (unsigned long long)sum(source, counters + offsetof(struct conn_counters, ends) +
+                                                       i * sizeof(uint64_t)));
+}
+
+void
+metrics_render(void *arg, struct buf *out)
+{
+    const struct metrics_source *source = arg;
+    render_requests(source, out);
+    render_connections(source, out);
+    single(out, "tarn_reloads_total", "counter", "Snapshots that a reload put in place.",
+           load(&source->reloads));
+    single(out, "tarn_reload_failures_total", "counter", "Reloads that kept the old snapshot.",
+           load(&source->reload_failures));
+    single(out, "tarn_site_files", "gauge", "Files of the current snapshot.",
+           load(&source->site_files));
+    single(out, "tarn_site_preloaded_bytes", "gauge", "Bytes of content held in memory.",
+           load(&source->site_preloaded_len));
+    uint64_t dropped = 0;
+    if (source->access_writer)
+        dropped += log_writer_dropped(source->access_writer);
+    if (source->error_writer && source->error_writer != source->access_writer)
+        dropped += log_writer_dropped(source->error_writer);
+    single(out, "tarn_log_dropped_total", "counter",
+           "Log lines lost to a full disk or slow reader.", dropped);
+    single(out, "tarn_workers", "gauge", "Worker threads.", source->worker_count);
+    single(out, "tarn_start_time_seconds", "gauge", "When the process started, Unix time.",
+           source->started_s);
+}

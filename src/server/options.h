@@ -1,0 +1,111 @@
+/* options: what the operator asked for, from the command line and the environment.
+ *
+ * options_parse fills one struct, checked: every value is inside its bounds and every address is
+ * well formed. A flag wins over the environment, the environment over the default. What the options
+ * are is written once, in options_table.c; parsing, help, environment and the manual come from
+ * there. A new option is one row there and one field here.
+ *
+ * Texts are borrowed from argv and envp, or live in the struct's own memory until options_free.
+ * Thread rule: called once from the main thread; read-only afterwards.
+ */
+#ifndef TARN_SERVER_OPTIONS_H
+#define TARN_SERVER_OPTIONS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+
+enum options_result {
+    OPTIONS_RUN,     /* run options->command */
+    OPTIONS_EXIT_OK, /* help or version was printed: exit 0 */
+    OPTIONS_USAGE,   /* wrong usage, one line in *error: print it, exit 2 */
+};
+
+enum options_command { COMMAND_SERVE, COMMAND_PACK, COMMAND_CHECK, COMMAND_COUNT };
+
+/* In the order of the words in their table rows. */
+enum options_io { OPTIONS_IO_AUTO, OPTIONS_IO_URING, OPTIONS_IO_EPOLL };
+enum options_log_format { OPTIONS_LOG_TEXT, OPTIONS_LOG_JSON };
+enum options_progress { OPTIONS_PROGRESS_AUTO, OPTIONS_PROGRESS_ON, OPTIONS_PROGRESS_OFF };
+
+/* Where a value came from. */
+enum options_source { SOURCE_DEFAULT, SOURCE_ENVIRONMENT, SOURCE_FLAG };
+
+struct options_list {
+    const char **items;
+    size_t count;
+};
+
+/* Rows of the table there may be; a static assertion in options_table.c holds it. */
+enum { OPTIONS_ROWS_MAX = 128 };
+
+struct options {
+    enum options_command command;
+
+    /* serve and check: SITE; pack: DIR. Never NULL after OPTIONS_RUN. */
+    const char *site;
+    bool site_is_implied; /* nobody named it: standard input is a pipe or a file, site is "-" */
+
+    /* listening: texts for addr_parse, never empty after OPTIONS_RUN. --port and --bind-ip are
+     * already joined into `addr`. */
+    struct options_list addr;
+    uint64_t port;       /* as given; use addr */
+    const char *bind_ip; /* as given, or NULL; use addr */
+    uint64_t threads;    /* 0: one per usable CPU (server/cpus.h) */
+    int io;              /* enum options_io */
+
+    /* the site; see struct site_config */
+    const char *index; /* comma-separated names */
+    bool spa;
+    bool try_html;
+    bool browse;
+    bool precompress;
+    bool allow_empty;
+    const char *cache_control; /* NULL: by kind of file */
+    const char *content_type;  /* NULL: by name */
+    const char *only_path;     /* NULL: every path */
+    uint64_t preload_max;
+    uint64_t preload_total;
+    uint64_t stdin_timeout_ms;
+
+    /* limits */
+    uint64_t max_request_len;
+    uint64_t max_headers;
+    uint64_t header_timeout_ms;
+    uint64_t keepalive_timeout_ms;
+    uint64_t io_timeout_ms;
+    uint64_t max_requests;    /* 0: unlimited */
+    uint64_t max_connections; /* per worker; 0: from the descriptor limit */
+
+    /* operation */
+    const char *admin_addr; /* for addr_parse; NULL: on the main listener */
+    bool health;
+    uint64_t shutdown_delay_ms;
+    uint64_t shutdown_timeout_ms;
+    const char *reload_signal_file; /* NULL: none */
+
+    /* logging */
+    const char *access_log; /* "auto", "off", "stderr" or a file name */
+    int log_format;         /* enum options_log_format */
+    int log_level;          /* enum log_level */
+
+    /* pack */
+    const char *output; /* NULL: standard output */
+    bool compress;
+    int progress; /* enum options_progress */
+
+    unsigned char sources[OPTIONS_ROWS_MAX]; /* enum options_source of each table row */
+    struct arena memory;
+};
+
+/* Reads argv (argv[0] is the program's name) and envp (NULL-terminated, "NAME=value"). Help and
+ * version go to standard output. `out` is borrowed; after any result options_free may be called. */
+enum options_result options_parse(struct options *out, int argc, char **argv, char **envp,
+                                  struct error *error) MUST_USE;
+
+void options_free(struct options *options);
+
+/* Where the value of the option with this long name came from; the name must exist. */
+enum options_source options_source_of(const struct options *options, const char *name);
+
+#endif

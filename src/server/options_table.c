@@ -1,0 +1,472 @@
+#include "server/options_table.h"
+
+#include <assert.h>
+
+/* The offset of a field, refused by the compiler when the field is not of the type that the row's
+ * option_type stores. */
+#define FIELD(type_name, member)                                                                 \
+    (offsetof(struct options, member) +                                                          \
+     0 * sizeof(                                                                                 \
+             char[__builtin_types_compatible_p(type_name, typeof(((struct options *)0)->member)) \
+                      ? 1                                                                        \
+                      : -1]))
+
+#define IS_FLAG(member) .type = OPTION_FLAG, .field = FIELD(bool, member)
+#define IS_TEXT(kind, member) .type = OPTION_##kind, .field = FIELD(const char *, member)
+#define IS_LIST(kind, member) \
+    .type = OPTION_##kind, .list = true, .field = FIELD(struct options_list, member)
+#define IS_NUMBER(member, low, high) \
+    .type = OPTION_NUMBER, .field = FIELD(uint64_t, member), .min = (low), .max = (high)
+#define IS_SIZE(member, low, high) \
+    .type = OPTION_SIZE, .field = FIELD(uint64_t, member), .min = (low), .max = (high)
+#define IS_DURATION(member, low, high) \
+    .type = OPTION_DURATION, .field = FIELD(uint64_t, member), .min = (low), .max = (high)
+#define IS_WORD(member, list_of_words) \
+    .type = OPTION_WORD, .field = FIELD(int, member), .words = (list_of_words)
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define TIB (UINT64_C(1) << 40)
+#define SECOND_MS UINT64_C(1000)
+#define HOUR_MS (3600 * SECOND_MS)
+#define DAY_MS (24 * HOUR_MS)
+
+const struct option_group_name option_groups[GROUP_COUNT] = {
+    [GROUP_LISTEN] = {"listening", "Listening"}, [GROUP_SITE] = {"site", "The site"},
+    [GROUP_LIMITS] = {"limits", "Limits"},       [GROUP_OPERATION] = {"operation", "Operation"},
+    [GROUP_LOG] = {"logging", "Logging"},        [GROUP_PACK] = {"packing", "Packing"},
+    [GROUP_GENERAL] = {"general", "General"},
+};
+
+const struct option options_table[] = {
+    /* listening */
+    {
+        .name = "addr",
+        .letter = 'a',
+        IS_LIST(ADDR, addr),
+        .group = GROUP_LISTEN,
+        .commands = FOR_SITE,
+        .default_text = ":8080",
+        .argument = "ADDR",
+        .help = "listen on this address; may be given several times",
+        .detail = "HOST:PORT, :PORT, [IPV6]:PORT, unix:/path or fd:N; see 'tarn help addresses'. "
+                  "Repeat it, or separate with commas, to listen on several. Port 0 lets the "
+                  "kernel choose; the line 'listening on' shows the port.",
+    },
+    {
+        .name = "port",
+        .letter = 'p',
+        IS_NUMBER(port, 0, UINT16_MAX),
+        .group = GROUP_LISTEN,
+        .commands = FOR_SITE,
+        .default_text = "8080",
+        .argument = "PORT",
+        .help = "listen on this port, instead of --addr",
+        .detail = "Together with --bind-ip another way to write --addr. Flags win over the "
+                  "environment here too: '--addr' on the command line beats PORT in the "
+                  "environment.",
+        .variables = {"KISS_PORT", "PORT"},
+    },
+    {
+        .name = "bind-ip",
+        .letter = 'b',
+        IS_TEXT(HOST, bind_ip),
+        .group = GROUP_LISTEN,
+        .commands = FOR_SITE,
+        .default_note = "every address",
+        .argument = "IP",
+        .help = "listen on this address only, with --port",
+        .detail = "A numeric IPv4 or IPv6 address, or localhost. A HOST variable that holds the "
+                  "name of this machine is the shell's own and is ignored.",
+        .aliases = {{.name = "host"}},
+        .variables = {"KISS_BIND_IP", "HOST"},
+    },
+    {
+        .name = "threads",
+        .letter = 't',
+        IS_NUMBER(threads, 1, 1024),
+        .group = GROUP_LISTEN,
+        .commands = FOR_ALL,
+        .default_note = "one per CPU",
+        .argument = "N",
+        .help = "number of workers",
+        .detail = "By default one for each CPU that the affinity mask and the CPU quota of the "
+                  "control group leave to this process.",
+    },
+    {
+        .name = "io",
+        IS_WORD(io, "auto|uring|epoll"),
+        .group = GROUP_LISTEN,
+        .commands = FOR_SITE,
+        .default_text = "auto",
+        .argument = "KIND",
+        .help = "event loop: auto, uring or epoll",
+        .detail = "auto takes io_uring where the kernel and the container allow it, else epoll, "
+                  "and says so. With uring it is an error when io_uring cannot be used.",
+    },
+
+    /* the site */
+    {
+        .name = "site",
+        IS_TEXT(PATH, site),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .argument = "SITE",
+        .help = "what to serve, when it is not given as an argument",
+        .detail = "A directory, a .tar, .tar.gz or .tar.zst, one file, or '-' for standard input. "
+                  "When no SITE is given at all and standard input is a pipe or a file, that is "
+                  "served.",
+        .aliases = {{.name = "file", .letter = 'f'}, {.name = "static-dir", .letter = 's'}},
+        .variables = {"FILE", "KISS_STATIC_DIR"},
+    },
+    {
+        .name = "index",
+        IS_TEXT(STRING, index),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_text = "index.html",
+        .argument = "NAMES",
+        .help = "file that answers for its directory; several names with commas",
+    },
+    {
+        .name = "spa",
+        IS_FLAG(spa),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .help = "answer navigations to missing pages with /index.html",
+        .detail = "For applications that route in the browser. Only a GET that accepts HTML and "
+                  "whose last path segment has no extension gets the page, with status 200. "
+                  "A missing image or script is still a 404.",
+    },
+    {
+        .name = "try-html",
+        IS_FLAG(try_html),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .help = "answer /page with page.html",
+    },
+    {
+        .name = "browse",
+        IS_FLAG(browse),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .help = "list directories that have no index",
+        .detail = "A page for browsers; JSON for clients that accept application/json.",
+    },
+    {
+        .name = "precompress",
+        IS_FLAG(precompress),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .help = "compress the files of a directory while loading",
+        .detail = "Makes the br, zstd and gzip variants in memory at start, which takes time. "
+                  "'tarn pack' does it once, ahead.",
+    },
+    {
+        .name = "cache-control",
+        IS_TEXT(STRING, cache_control),
+        .min = 1,
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_note = "by kind of file",
+        .argument = "VALUE",
+        .help = "Cache-Control for all content",
+        .detail = "By default HTML is no-cache, names that carry a content hash are kept for a "
+                  "year, and the rest for an hour.",
+    },
+    {
+        .name = "content-type",
+        IS_TEXT(STRING, content_type),
+        .min = 1,
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_note = "by name",
+        .argument = "TYPE",
+        .help = "media type, when SITE is one file",
+    },
+    {
+        .name = "path",
+        IS_TEXT(URL_PATH, only_path),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_note = "every path",
+        .argument = "PATH",
+        .help = "the one path that answers, when SITE is one file",
+        .detail = "As in --path /.well-known/mta-sts.txt; all other paths are 404.",
+    },
+    {
+        .name = "allow-empty",
+        IS_FLAG(allow_empty),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .help = "start with an empty or missing SITE and answer 404",
+    },
+    {
+        .name = "preload-max",
+        IS_SIZE(preload_max, 0, TIB),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_text = "1M",
+        .argument = "SIZE",
+        .help = "hold files up to this size in memory",
+    },
+    {
+        .name = "preload-total",
+        IS_SIZE(preload_total, 0, TIB),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_text = "256M",
+        .argument = "SIZE",
+        .help = "hold this much in memory in all",
+    },
+    {
+        .name = "stdin-timeout",
+        IS_DURATION(stdin_timeout_ms, 1, DAY_MS),
+        .group = GROUP_SITE,
+        .commands = FOR_SITE,
+        .default_text = "60s",
+        .argument = "TIME",
+        .help = "time to read all of standard input",
+        .aliases = {{.name = "stdin-read-timeout-seconds"}},
+        .variables = {"STDIN_READ_TIMEOUT_SECONDS"},
+    },
+
+    /* limits */
+    {
+        .name = "max-request-size",
+        .letter = 'r',
+        IS_SIZE(max_request_len, 512, MIB),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "16K",
+        .argument = "SIZE",
+        .help = "largest request head",
+        .detail = "Request line and header lines together. A longer head is answered with 431, or "
+                  "with 414 when the request line alone is too long.",
+        .variables = {"KISS_MAX_REQUEST_SIZE"},
+    },
+    {
+        .name = "max-headers",
+        IS_NUMBER(max_headers, 1, 1000),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "128",
+        .argument = "N",
+        .help = "header lines in a request",
+    },
+    {
+        .name = "header-timeout",
+        IS_DURATION(header_timeout_ms, 1, DAY_MS),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "10s",
+        .argument = "TIME",
+        .help = "time for a request head to arrive; then 408",
+    },
+    {
+        .name = "keepalive-timeout",
+        .letter = 'k',
+        IS_DURATION(keepalive_timeout_ms, 1, DAY_MS),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "60s",
+        .argument = "TIME",
+        .help = "close a connection that is idle for so long",
+        .aliases = {{.name = "keepalive-timeout-secs"}},
+        .variables = {"KISS_KEEPALIVE_TIMEOUT", "KISS_KEEPALIVE_TIMEOUT_SECS"},
+    },
+    {
+        .name = "io-timeout",
+        IS_DURATION(io_timeout_ms, 1, DAY_MS),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "30s",
+        .argument = "TIME",
+        .help = "close a connection that makes no progress",
+        .detail = "Counts while a request or a response is under way and no byte moves in either "
+                  "direction. A slow download that moves is never cut.",
+        .aliases = {{.name = "connection-timeout-secs", .letter = 'c'}},
+        .variables = {"KISS_CONNECTION_TIMEOUT"},
+    },
+    {
+        .name = "max-requests",
+        IS_NUMBER(max_requests, 0, UINT32_MAX),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "0",
+        .default_note = "unlimited",
+        .argument = "N",
+        .help = "requests on one connection; 0 is unlimited",
+    },
+    {
+        .name = "max-connections",
+        IS_NUMBER(max_connections, 1, 1000000),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_note = "from ulimit -n",
+        .argument = "N",
+        .help = "connections of one worker",
+        .detail = "When all are taken, the one that is idle the longest is closed for a new one. "
+                  "When none is idle, new ones wait in the kernel.",
+    },
+
+    /* operation */
+    {
+        .name = "admin-addr",
+        IS_TEXT(ADDR, admin_addr),
+        .group = GROUP_OPERATION,
+        .commands = FOR_SITE,
+        .argument = "ADDR",
+        .help = "move the health endpoints here, and serve /metrics",
+    },
+    {
+        .name = "health",
+        IS_FLAG(health),
+        .group = GROUP_OPERATION,
+        .commands = FOR_SITE,
+        .default_text = "on",
+        .help = "without /health, /ready, /livez and /readyz",
+        .detail = "With --no-health these paths belong to the site.",
+    },
+    {
+        .name = "shutdown-delay",
+        IS_DURATION(shutdown_delay_ms, 0, HOUR_MS),
+        .group = GROUP_OPERATION,
+        .commands = FOR_SITE,
+        .default_text = "0",
+        .argument = "TIME",
+        .help = "after SIGTERM, keep accepting for so long",
+        .detail = "/ready answers 503 during that time, so that a load balancer can take the "
+                  "server out before the listeners close. Kubernetes wants a few seconds.",
+    },
+    {
+        .name = "shutdown-timeout",
+        IS_DURATION(shutdown_timeout_ms, 0, DAY_MS),
+        .group = GROUP_OPERATION,
+        .commands = FOR_SITE,
+        .default_text = "30s",
+        .argument = "TIME",
+        .help = "then, let requests in flight finish for so long",
+    },
+    {
+        .name = "reload-signal-file",
+        IS_TEXT(PATH, reload_signal_file),
+        .group = GROUP_OPERATION,
+        .commands = FOR_SITE,
+        .argument = "FILE",
+        .help = "load the site again whenever this file changes",
+        .detail = "For places where no signal can be sent. SIGHUP does the same.",
+    },
+
+    /* logging */
+    {
+        .name = "access-log",
+        IS_TEXT(STRING, access_log),
+        .min = 1,
+        .group = GROUP_LOG,
+        .commands = FOR_SITE,
+        .default_text = "auto",
+        .argument = "WHERE",
+        .help = "off, stderr or a file name",
+        .detail = "auto is stderr when standard error is a terminal, else off. Writing never holds "
+                  "up a request: when the disk or the reader is too slow, lines are dropped and "
+                  "counted. A file that is called auto, off or stderr is written ./off.",
+        .aliases = {{.name = "no-access-log", .value = "off"},
+                    {.name = "disable-request-logging", .value = "off"}},
+    },
+    {
+        .name = "log-format",
+        IS_WORD(log_format, "text|json"),
+        .group = GROUP_LOG,
+        .commands = FOR_SITE,
+        .default_text = "text",
+        .argument = "FORM",
+        .help = "access log lines: text or json",
+    },
+    {
+        .name = "log-level",
+        IS_WORD(log_level, "debug|info|warn|error"),
+        .group = GROUP_LOG,
+        .commands = FOR_ALL,
+        .default_text = "info",
+        .argument = "LEVEL",
+        .help = "debug, info, warn or error",
+    },
+
+    /* packing */
+    {
+        .name = "output",
+        .letter = 'o',
+        IS_TEXT(PATH, output),
+        .group = GROUP_PACK,
+        .commands = FOR_PACK,
+        .default_note = "standard output",
+        .argument = "FILE",
+        .help = "write the archive here",
+        .detail = "The file is replaced in one step when the archive is complete.",
+    },
+    {
+        .name = "compress",
+        IS_FLAG(compress),
+        .group = GROUP_PACK,
+        .commands = FOR_PACK,
+        .default_text = "on",
+        .help = "leave out the br, zstd and gzip variants",
+    },
+    {
+        .name = "progress",
+        IS_WORD(progress, "auto|on|off"),
+        .group = GROUP_PACK,
+        .commands = FOR_PACK,
+        .default_text = "auto",
+        .argument = "WHEN",
+        .help = "progress bar: on, off, or auto for terminals",
+    },
+
+    /* general */
+    {
+        .name = "pack",
+        .type = OPTION_ACTION,
+        .group = GROUP_GENERAL,
+        .commands = FOR_SERVE,
+        .argument = "DIR",
+        .help = "the same as 'tarn pack DIR'",
+    },
+    {
+        .name = "help",
+        .letter = 'h',
+        .type = OPTION_ACTION,
+        .group = GROUP_GENERAL,
+        .commands = FOR_ALL,
+        .help = "print this help",
+        .aliases = {{.name = "manual"}},
+    },
+    {
+        .name = "version",
+        .letter = 'V',
+        .type = OPTION_ACTION,
+        .group = GROUP_GENERAL,
+        .commands = FOR_ALL,
+        .help = "print the version",
+    },
+};
+
+const size_t options_table_count = sizeof options_table / sizeof options_table[0];
+static_assert(sizeof options_table / sizeof options_table[0] <= OPTIONS_ROWS_MAX,
+              "struct options has a source for every row");
+
+const struct command commands_table[] = {
+    {"serve", COMMAND_RUNS, COMMAND_SERVE, "[OPTIONS] SITE", "serve SITE; the default"},
+    {"check", COMMAND_RUNS, COMMAND_CHECK, "[OPTIONS] SITE", "load SITE, report, and exit"},
+    {"pack", COMMAND_RUNS, COMMAND_PACK, "[OPTIONS] DIR", "make a site archive of DIR"},
+    {"help", COMMAND_PRINTS_HELP, COMMAND_SERVE, "[TOPIC]", "explain an option, command or topic"},
+    {"version", COMMAND_PRINTS_VERSION, COMMAND_SERVE, "", "print the version"},
+    {.name = "compile", .kind = COMMAND_IS_MISSING},
+    {.name = "sdk", .kind = COMMAND_IS_MISSING},
+    {.name = "cache", .kind = COMMAND_IS_MISSING},
+    {.name = "ech-keygen", .kind = COMMAND_IS_MISSING},
+    {.name = "bpf", .kind = COMMAND_IS_MISSING},
+    {.name = "top", .kind = COMMAND_IS_MISSING},
+};
+
+const size_t commands_table_count = sizeof commands_table / sizeof commands_table[0];

@@ -1,0 +1,35 @@
+#include "server/pack_command.h"
+
+#include "base/log.h"
+#include "server/cpus.h"
+#include "site/pack.h"
+
+#include <unistd.h>
+
+int
+pack_command(const struct options *options)
+{
+    struct pack_stats stats;
+    struct error error;
+    bool terminal = isatty(STDERR_FILENO);
+    const struct pack_config config = {
+        .source = options->site,
+        .output = options->output,
+        .compress = options->compress,
+        .progress = options->progress == OPTIONS_PROGRESS_ON ||
+                    (options->progress == OPTIONS_PROGRESS_AUTO && terminal),
+        .threads = options->threads ? (unsigned)options->threads : cpus_usable(),
+    };
+    if (!options->output && isatty(STDOUT_FILENO)) {
+        log_error("pack: standard output is a terminal; name a file with -o");
+        return 1;
+    }
+    if (pack_write(&config, &stats, &error) != 0) {
+        log_error("pack: %s", error.text);
+        return 1;
+    }
+    log_info("packed %llu files and %llu precompressed variants, %.1f MiB into %.1f MiB",
+             (unsigned long long)stats.file_count, (unsigned long long)stats.variant_count,
+             (double)stats.input_len / 1048576.0, (double)stats.output_len / 1048576.0);
+    return 0;
+}

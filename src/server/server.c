@@ -1,0 +1,442 @@
+#include "server/server.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "server/cpus.h"
+#include "server/listen.h"
+#include "server/metrics.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS ((uint64_t)1000000)
+
+enum { MAIN_POLL_MS = 1000, FDS_RESERVED = 128, FDS_PER_WORKER = 16 };
+
+struct server {
+    const struct options *options;
+    struct site_config site_config;
+    struct worker_config worker_config;
+    struct snapshot *snapshot;
+    struct listen_socket listening[WORKER_LISTENERS_MAX];
+    unsigned listening_count;
+    struct worker *workers;
+    unsigned worker_count;   /* wanted */
+    unsigned workers_inited; /* for the way out */
+    unsigned workers_running;
+    struct log_writer *access_writer, *error_writer;
+    struct metrics_source metrics;
+    int health; /* enum health_state, atomic */
+    int signal_fd;
+    sigset_t signals;
+    struct timespec reload_mtime;
+};
+
+static uint64_t
+now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void
+fill_site_config(struct site_config *config, const struct options *options)
+{
+    *config = (struct site_config){
+        .source = options->site,
+        .preload_max = options->preload_max,
+        .preload_total = options->preload_total,
+        .index = options->index,
+        .cache_control = options->cache_control,
+        .content_type = options->content_type,
+        .only_path = options->only_path,
+        .stdin_timeout_ms = (unsigned)options->stdin_timeout_ms,
+        .spa = options->spa,
+        .try_html = options->try_html,
+        .browse = options->browse,
+        .precompress = options->precompress,
+        .allow_empty = options->allow_empty,
+    };
+}
+
+/* Raises the descriptor limit as far as it goes, and shares it out. */
+static uint32_t
+connections_per_worker(const struct options *options, unsigned workers)
+{
+    struct rlimit limit;
+    uint64_t fds = 1024;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+            fds = limit.rlim_cur;
+    }
+    uint64_t reserved = FDS_RESERVED + (uint64_t)workers * FDS_PER_WORKER + SITE_OPEN_FILES_MAX;
+    if (reserved > fds / 2)
+        reserved = fds / 2;
+    uint64_t each = (fds - reserved) / workers;
+    if (options->max_connections && options->max_connections < each)
+        each = options->max_connections;
+    return each < 1 ? 1 : each > UINT32_MAX ? UINT32_MAX : (uint32_t)each;
+}
+
+static void
+fill_worker_config(struct server *server)
+{
+    const struct options *options = server->options;
+    static const enum loop_backend backends[] = {[OPTIONS_IO_AUTO] = LOOP_AUTO,
+                                                 [OPTIONS_IO_URING] = LOOP_URING,
+                                                 [OPTIONS_IO_EPOLL] = LOOP_EPOLL};
+    server->worker_config = (struct worker_config){
+        .backend = backends[options->io],
+        .conn =
+            {
+                .head_max = (uint32_t)options->max_request_len,
+                .fields_max = (uint16_t)options->max_headers,
+                .header_timeout_ns = options->header_timeout_ms * MS,
+                .keepalive_timeout_ns = options->keepalive_timeout_ms * MS,
+                .io_timeout_ns = options->io_timeout_ms * MS,
+                .requests_max = (uint32_t)options->max_requests,
+                .connections_max = connections_per_worker(options, server->worker_count),
+            },
+        .endpoints = options->health && !options->admin_addr,
+        .spa = options->spa,
+        .access_format = options->log_format == OPTIONS_LOG_JSON ? ACCESS_JSON : ACCESS_TEXT,
+        .health = &server->health,
+        .render_metrics = metrics_render,
+        .render_arg = &server->metrics,
+    };
+}
+
+static void
+log_site(const struct server *server, const char *what)
+{
+    const struct site_stats *stats = site_stats(server->snapshot->site);
+    log_info("%s %s: %llu files, %.1f MiB, %.1f MiB in memory, in %.1f ms%s", what,
+             server->options->site, (unsigned long long)stats->file_count,
+             (double)stats->content_len / 1048576.0, (double)stats->preloaded_len / 1048576.0,
+             (double)stats->load_ns / 1e6, stats->from_index ? ", from the index" : "");
+}
+
+static void
+note_site(struct server *server)
+{
+    const struct site_stats *stats = site_stats(server->snapshot->site);
+    __atomic_store_n(&server->metrics.site_files, stats->file_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&server->metrics.site_preloaded_len, stats->preloaded_len, __ATOMIC_RELAXED);
+}
+
+/* --- start --- */
+
+static int
+open_listeners(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    size_t wanted = options->addr.count + (options->admin_addr ? 1 : 0);
+    if (wanted > WORKER_LISTENERS_MAX)
+        return error_set(error, "--addr: at most %d addresses", WORKER_LISTENERS_MAX);
+    for (size_t i = 0; i < wanted; i++) {
+        bool is_admin = i == options->addr.count;
+        const char *text = is_admin ? options->admin_addr : options->addr.items[i];
+        struct listen_socket *listening = &server->listening[server->listening_count];
+        /* The admin listener needs one worker only. */
+        if (listen_open(listening, text, is_admin ? 1 : server->worker_count, error) != 0)
+            return error_prefix(error, is_admin ? "--admin-addr" : "--addr");
+        listening->is_admin = is_admin;
+        server->listening_count++;
+    }
+    return 0;
+}
+
+static void
+log_listeners(const struct server *server)
+{
+    char url[ADDR_TEXT_MAX + 16];
+    for (unsigned i = 0; i < server->listening_count; i++) {
+        addr_print_url(&server->listening[i].addr, "http", url, sizeof url);
+        log_info("listening on %s%s", url, server->listening[i].is_admin ? " (admin)" : "");
+    }
+}
+
+static int
+open_logs(struct server *server, struct error *error)
+{
+    const char *choice = server->options->access_log;
+    bool automatic = strcmp(choice, "auto") == 0;
+    bool to_stderr = strcmp(choice, "stderr") == 0 || (automatic && isatty(STDERR_FILENO));
+    if (log_writer_new(&server->error_writer, NULL, STDERR_FILENO, error) != 0)
+        return -1;
+    if (to_stderr)
+        server->access_writer = server->error_writer;
+    else if (!automatic && strcmp(choice, "off") != 0)
+        return log_writer_new(&server->access_writer, choice, -1, error);
+    return 0;
+}
+
+static int
+init_worker(struct server *server, unsigned index, struct error *error)
+{
+    struct worker *worker = &server->workers[index];
+    if (worker_init(worker, &server->worker_config, server->snapshot, error) != 0)
+        return -1;
+    server->workers_inited++;
+    worker->error_ring = log_writer_add_ring(server->error_writer);
+    if (server->access_writer == server->error_writer)
+        worker->access_ring = worker->error_ring;
+    else if (server->access_writer)
+        worker->access_ring = log_writer_add_ring(server->access_writer);
+    if (!worker->error_ring || (server->access_writer && !worker->access_ring))
+        return error_set(error, "no memory for the log");
+    for (unsigned i = 0; i < server->listening_count; i++) {
+        const struct listen_socket *listening = &server->listening[i];
+        if (index < listening->count)
+            worker_add_listener(worker, listening->fds[index], listening->shared,
+                                listening->is_admin);
+    }
+    return 0;
+}
+
+static int
+start_workers(struct server *server, struct error *error)
+{
+    server->workers = calloc(server->worker_count, sizeof *server->workers);
+    if (!server->workers)
+        return error_set(error, "no memory for the workers");
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (init_worker(server, i, error) != 0)
+            return -1;
+    server->metrics.workers = server->workers;
+    server->metrics.worker_count = server->worker_count;
+    server->metrics.access_writer = server->access_writer;
+    server->metrics.error_writer = server->error_writer;
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        if (worker_start(&server->workers[i], error) != 0)
+            return error_prefix(error, "--io");
+        server->workers_running++;
+    }
+    const struct worker *first = &server->workers[0];
+    log_info("%u worker%s on %s%s%s%s", server->worker_count, server->worker_count == 1 ? "" : "s",
+             loop_name(first->loop), first->error.text[0] ? " (" : "", first->error.text,
+             first->error.text[0] ? ")" : "");
+    return 0;
+}
+
+/* Signals are taken by the main thread alone, from a descriptor. Before any thread starts. */
+static int
+block_signals(struct server *server, struct error *error)
+{
+    static const int taken[] = {SIGTERM, SIGINT, SIGHUP};
+    sigemptyset(&server->signals);
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        sigaddset(&server->signals, taken[i]);
+    pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    server->signal_fd = signalfd(-1, &server->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (server->signal_fd < 0)
+        return error_set_errno(error, errno, "cannot wait for signals");
+    return 0;
+}
+
+/* --- running --- */
+
+static void
+reload(struct server *server)
+{
+    struct error error;
+    struct snapshot *next;
+    if (server->access_writer && log_writer_reopen(server->access_writer, &error) != 0)
+        log_warn("%s", error.text);
+    if (strcmp(server->options->site, "-") == 0) {
+        log_warn("reload: standard input cannot be read again; keeping the site");
+        __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    if (snapshot_new(&next, &server->site_config, &error) != 0) {
+        log_error("reload failed, keeping the old site: %s", error.text);
+        __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (worker_set_snapshot(&server->workers[i], next) != 0)
+            log_error("reload: no memory; worker %u keeps the old site", i);
+    snapshot_unref(server->snapshot);
+    server->snapshot = next;
+    note_site(server);
+    __atomic_fetch_add(&server->metrics.reloads, 1, __ATOMIC_RELAXED);
+    log_site(server, "reloaded");
+}
+
+/* Whether --reload-signal-file has changed since the last look: its modification time, or its
+ * coming into being. */
+static bool
+reload_file_changed(struct server *server)
+{
+    struct stat status;
+    struct timespec seen = {0};
+    if (!server->options->reload_signal_file)
+        return false;
+    if (stat(server->options->reload_signal_file, &status) == 0)
+        seen = status.st_mtim;
+    bool changed =
+        seen.tv_sec != server->reload_mtime.tv_sec || seen.tv_nsec != server->reload_mtime.tv_nsec;
+    server->reload_mtime = seen;
+    return changed && seen.tv_sec != 0;
+}
+
+/* The next signal, or 0 when none came within timeout_ms (negative: wait for ever). */
+static int
+next_signal(struct server *server, int timeout_ms)
+{
+    struct pollfd poll_fd = {.fd = server->signal_fd, .events = POLLIN};
+    struct signalfd_siginfo info;
+    if (poll(&poll_fd, 1, timeout_ms) <= 0 ||
+        read(server->signal_fd, &info, sizeof info) != sizeof info)
+        return 0;
+    return (int)info.ssi_signo;
+}
+
+/* Waits until `deadline_ns`; a second signal to end means: at once. */
+static void
+wait_draining(struct server *server, uint64_t deadline_ns, bool (*done)(struct server *server))
+{
+    for (;;) {
+        uint64_t now = now_ns();
+        if (now >= deadline_ns || (done && done(server)))
+            return;
+        uint64_t left_ms = (deadline_ns - now) / MS + 1;
+        int signal_number = next_signal(server, done && left_ms > 10 ? 10 : (int)left_ms);
+        if (signal_number == SIGTERM || signal_number == SIGINT) {
+            log_warn("second signal: ending at once");
+            for (unsigned i = 0; i < server->listening_count; i++)
+                listen_close(&server->listening[i]);
+            _exit(1);
+        }
+    }
+}
+
+static bool
+workers_have_ended(struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (!__atomic_load_n(&server->workers[i].ended, __ATOMIC_ACQUIRE))
+            return false;
+    return true;
+}
+
+static void
+stop_workers(struct server *server)
+{
+    for (unsigned i = 0; i < server->workers_running; i++)
+        worker_drain(&server->workers[i]);
+    wait_draining(server, now_ns() + server->options->shutdown_timeout_ms * MS, workers_have_ended);
+    if (!workers_have_ended(server))
+        log_warn("shutdown timeout: ending what is left");
+    for (unsigned i = 0; i < server->workers_running; i++)
+        worker_abort(&server->workers[i]);
+}
+
+static void
+run(struct server *server)
+{
+    int timeout_ms = server->options->reload_signal_file ? MAIN_POLL_MS / 2 : MAIN_POLL_MS * 60;
+    for (;;) {
+        int signal_number = next_signal(server, timeout_ms);
+        if (signal_number == SIGTERM || signal_number == SIGINT)
+            break;
+        if (signal_number == SIGHUP || reload_file_changed(server))
+            reload(server);
+        snapshot_bury();
+    }
+    __atomic_store_n(&server->health, HEALTH_DRAINING, __ATOMIC_RELAXED);
+    log_info("shutting down");
+    wait_draining(server, now_ns() + server->options->shutdown_delay_ms * MS, NULL);
+    stop_workers(server);
+}
+
+static void
+tear_down(struct server *server)
+{
+    for (unsigned i = 0; i < server->workers_running; i++)
+        worker_join(&server->workers[i]);
+    for (unsigned i = server->workers_running; i < server->workers_inited; i++)
+        worker_deinit(&server->workers[i]);
+    free(server->workers);
+    if (server->access_writer != server->error_writer)
+        log_writer_free(server->access_writer);
+    log_writer_free(server->error_writer);
+    for (unsigned i = 0; i < server->listening_count; i++)
+        listen_close(&server->listening[i]);
+    if (server->snapshot)
+        snapshot_unref(server->snapshot);
+    snapshot_bury();
+    if (server->signal_fd >= 0)
+        close(server->signal_fd);
+}
+
+static int
+set_up(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    server->worker_count = options->threads ? (unsigned)options->threads : cpus_usable();
+    fill_site_config(&server->site_config, options);
+    fill_worker_config(server);
+    if (block_signals(server, error) != 0 || open_logs(server, error) != 0 ||
+        snapshot_new(&server->snapshot, &server->site_config, error) != 0)
+        return -1;
+    log_site(server, "loaded");
+    note_site(server);
+    reload_file_changed(server);
+    if (open_listeners(server, error) != 0 || start_workers(server, error) != 0)
+        return -1;
+    log_listeners(server);
+    return 0;
+}
+
+int
+server_run(const struct options *options)
+{
+    struct server server = {.options = options, .signal_fd = -1};
+    struct error error;
+    int code = 0;
+    server.metrics.started_s = (uint64_t)time(NULL);
+    if (set_up(&server, &error) == 0) {
+        run(&server);
+    } else {
+        log_error("%s", error.text);
+        for (unsigned i = 0; i < server.workers_running; i++)
+            worker_drain(&server.workers[i]);
+        code = 1;
+    }
+    tear_down(&server);
+    return code;
+}
+
+int
+server_check(const struct options *options)
+{
+    struct site_config config;
+    struct snapshot *snapshot;
+    struct error error;
+    fill_site_config(&config, options);
+    if (snapshot_new(&snapshot, &config, &error) != 0) {
+        log_error("%s", error.text);
+        return 1;
+    }
+    const struct site_stats *stats = site_stats(snapshot->site);
+    printf("%s: %llu files, %llu paths, %llu bytes, %llu in memory, %llu warnings\n", options->site,
+           (unsigned long long)stats->file_count, (unsigned long long)stats->route_count,
+           (unsigned long long)stats->content_len, (unsigned long long)stats->preloaded_len,
+           (unsigned long long)stats->warnings);
+    snapshot_unref(snapshot);
+    snapshot_bury();
+    return 0;
+}

@@ -1,0 +1,344 @@
+#include "server/worker.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/must.h"
+#include "server/addr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MS ((uint64_t)1000000)
+
+/* While draining, a connection that was busy a moment ago may have a request on its way to us: it
+ * is given this long to bring it. */
+enum { DRAIN_IDLE_MS = 1000, DRAIN_STEP_MS = 20, ACCEPT_RETRY_MS = 100, ACCEPT_WARN_MS = 10000 };
+
+static struct worker_pin *worker_pin_new(struct worker *worker, struct snapshot *snapshot);
+
+/* --- hooks of the loop --- */
+
+static void
+worker_woke(void *arg)
+{
+    struct worker *worker = arg;
+    if (loop_now_ns(worker->loop) < worker->next_second_ns)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    worker->env.now_s = now.tv_sec;
+    http_date_format(now.tv_sec, worker->env.date);
+    worker->next_second_ns = loop_now_ns(worker->loop) + 1000000000u - (uint64_t)now.tv_nsec;
+}
+
+static void
+worker_sleeps(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->access_ring)
+        log_ring_flush(worker->access_ring);
+    log_ring_flush(worker->error_ring);
+}
+
+/* --- logs --- */
+
+static void
+worker_log_access(void *arg, const struct access_record *record)
+{
+    struct worker *worker = arg;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    struct addr addr = {.text = "-"};
+    struct timespec now;
+    if (getpeername(record->fd, (struct sockaddr *)&peer, &len) == 0)
+        addr_from_socket(&addr, (struct sockaddr *)&peer, len);
+    clock_gettime(CLOCK_REALTIME, &now);
+    buf_clear(&worker->line);
+    access_log_format(&worker->line, worker->config->access_format, record,
+                      str_from_cstr(addr.text), now.tv_sec, (unsigned)(now.tv_nsec / 1000000));
+    if (!buf_overflowed(&worker->line))
+        log_ring_put(worker->access_ring, buf_str(&worker->line));
+}
+
+static void
+worker_log_line(void *arg, struct str line)
+{
+    log_ring_put(arg, line);
+}
+
+/* --- accepting --- */
+
+static void
+worker_start_listeners(struct worker *worker)
+{
+    worker->accept_paused = false;
+    if (worker->draining)
+        return;
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        listener_start(worker->loop, &worker->listeners[i].listener);
+}
+
+/* Nothing can be accepted now: what comes waits in the backlog, and finds no CPU burnt on it. */
+static void
+worker_pause_listeners(struct worker *worker)
+{
+    worker->accept_paused = true;
+    for (unsigned i = 0; i < worker->listener_count; i++)
+        listener_stop(&worker->listeners[i].listener);
+}
+
+static void
+worker_has_room(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->accept_paused)
+        worker_start_listeners(worker);
+}
+
+static void
+worker_accept_again(struct timer *timer)
+{
+    struct worker *worker =
+        (struct worker *)((char *)timer - offsetof(struct worker, accept_timer));
+    worker_has_room(worker);
+}
+
+static void
+worker_accepted(struct listener *listener, int fd)
+{
+    struct worker_listener *listening = (struct worker_listener *)listener;
+    struct worker *worker = listening->worker;
+    if (!worker->accept_paused && !conn_pool_make_room(&worker->pool))
+        worker_pause_listeners(worker);
+    conn_accept(&worker->pool, fd, listening->is_admin);
+}
+
+static void
+worker_accept_failed(struct listener *listener, int error)
+{
+    struct worker *worker = ((struct worker_listener *)listener)->worker;
+    uint64_t now_ns = loop_now_ns(worker->loop);
+    if (now_ns >= worker->next_accept_warning_ns) {
+        log_warn("cannot accept connections: %s; trying again", strerrordesc_np(error));
+        worker->next_accept_warning_ns = now_ns + ACCEPT_WARN_MS * MS;
+    }
+    worker_pause_listeners(worker);
+    timer_set(loop_timers(worker->loop), &worker->accept_timer, now_ns + ACCEPT_RETRY_MS * MS);
+}
+
+/* --- draining --- */
+
+/* Connections whose handshake is done when the listener closes would be reset: take them first. */
+static void
+worker_accept_backlog(struct worker *worker)
+{
+    for (unsigned i = 0; i < worker->listener_count; i++) {
+        struct worker_listener *listening = &worker->listeners[i];
+        int fd;
+        while ((fd = accept4(listening->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
+               0)
+            conn_accept(&worker->pool, fd, listening->is_admin);
+    }
+}
+
+static void
+worker_drain_step(struct timer *timer)
+{
+    struct worker *worker = (struct worker *)((char *)timer - offsetof(struct worker, drain_timer));
+    if (conn_pool_drain(&worker->pool, DRAIN_IDLE_MS * MS) == 0) {
+        loop_stop(worker->loop);
+        return;
+    }
+    timer_set(loop_timers(worker->loop), timer, loop_now_ns(worker->loop) + DRAIN_STEP_MS * MS);
+}
+
+static void
+worker_drain_now(struct loop_post *post)
+{
+    struct worker *worker = (struct worker *)((char *)post - offsetof(struct worker, drain_post));
+    worker->draining = true;
+    worker_pause_listeners(worker);
+    worker_accept_backlog(worker);
+    worker_drain_step(&worker->drain_timer);
+}
+
+static void
+worker_abort_now(struct loop_post *post)
+{
+    struct worker *worker = (struct worker *)((char *)post - offsetof(struct worker, abort_post));
+    conn_pool_abort(&worker->pool);
+    loop_stop(worker->loop);
+}
+
+/* --- snapshots --- */
+
+static void
+worker_pin_unused(struct site_pin *pin)
+{
+    struct worker_pin *worker_pin = (struct worker_pin *)pin;
+    snapshot_unref(worker_pin->snapshot);
+    free(worker_pin);
+}
+
+static void
+worker_swap_snapshot(struct loop_post *post)
+{
+    struct worker_pin *next =
+        (struct worker_pin *)((char *)post - offsetof(struct worker_pin, post));
+    struct site_pin *old = next->worker->env.pin;
+    next->worker->env.pin = &next->pin;
+    old->retired = true;
+    if (old->use_count == 0)
+        old->unused(old);
+}
+
+static struct worker_pin *
+worker_pin_new(struct worker *worker, struct snapshot *snapshot)
+{
+    struct worker_pin *pin = calloc(1, sizeof *pin);
+    if (!pin)
+        return NULL;
+    pin->pin.site = snapshot->site;
+    pin->pin.unused = worker_pin_unused;
+    pin->snapshot = snapshot_ref(snapshot);
+    pin->worker = worker;
+    pin->post.run = worker_swap_snapshot;
+    return pin;
+}
+
+int
+worker_set_snapshot(struct worker *worker, struct snapshot *snapshot)
+{
+    struct worker_pin *pin = worker_pin_new(worker, snapshot);
+    if (!pin)
+        return -1;
+    loop_post(worker->loop, &pin->post);
+    return 0;
+}
+
+/* --- life --- */
+
+int
+worker_init(struct worker *worker, const struct worker_config *config, struct snapshot *snapshot,
+            struct error *error)
+{
+    *worker = (struct worker){.config = config};
+    worker->env.health = config->health;
+    worker->env.endpoints = config->endpoints;
+    worker->env.spa = config->spa;
+    worker->env.render_metrics = config->render_metrics;
+    worker->env.render_arg = config->render_arg;
+    buf_init(&worker->line, ACCESS_LINE_MAX);
+    pthread_mutex_init(&worker->start_lock, NULL);
+    pthread_cond_init(&worker->start_cond, NULL);
+    timer_init(&worker->accept_timer, worker_accept_again);
+    timer_init(&worker->drain_timer, worker_drain_step);
+    worker->drain_post.run = worker_drain_now;
+    worker->abort_post.run = worker_abort_now;
+    struct worker_pin *pin = worker_pin_new(worker, snapshot);
+    if (!pin)
+        return error_set(error, "no memory for a worker");
+    worker->env.pin = &pin->pin;
+    return 0;
+}
+
+void
+worker_add_listener(struct worker *worker, int fd, bool shared, bool is_admin)
+{
+    must(worker->listener_count < WORKER_LISTENERS_MAX);
+    worker->listeners[worker->listener_count++] = (struct worker_listener){
+        .listener = {.fd = fd,
+                     .shared = shared,
+                     .accepted = worker_accepted,
+                     .failed = worker_accept_failed},
+        .worker = worker,
+        .is_admin = is_admin,
+    };
+}
+
+static void
+worker_report_start(struct worker *worker, int started)
+{
+    pthread_mutex_lock(&worker->start_lock);
+    worker->started = started;
+    pthread_cond_signal(&worker->start_cond);
+    pthread_mutex_unlock(&worker->start_lock);
+}
+
+static void *
+worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    if (loop_new(&worker->loop, worker->config->backend, &worker->error) != 0) {
+        worker_report_start(worker, -1);
+        return NULL;
+    }
+    conn_pool_init(&worker->pool, worker->loop, &worker->env, &worker->config->conn);
+    worker->pool.has_room = worker_has_room;
+    worker->pool.room_arg = worker;
+    if (worker->access_ring) {
+        worker->pool.log = worker_log_access;
+        worker->pool.log_arg = worker;
+    }
+    log_set_sink(worker_log_line, worker->error_ring);
+    worker_woke(worker);
+    worker_start_listeners(worker);
+    worker_report_start(worker, 1);
+    const struct loop_hooks hooks = {worker_woke, worker_sleeps, worker};
+    loop_run(worker->loop, &hooks);
+    worker_sleeps(worker);
+    conn_pool_deinit(&worker->pool);
+    __atomic_store_n(&worker->ended, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+int
+worker_start(struct worker *worker, struct error *error)
+{
+    int code = pthread_create(&worker->thread, NULL, worker_main, worker);
+    if (code != 0)
+        return error_set_errno(error, code, "cannot start a worker");
+    pthread_mutex_lock(&worker->start_lock);
+    while (worker->started == 0)
+        pthread_cond_wait(&worker->start_cond, &worker->start_lock);
+    pthread_mutex_unlock(&worker->start_lock);
+    if (worker->started < 0) {
+        pthread_join(worker->thread, NULL);
+        *error = worker->error;
+        return -1;
+    }
+    return 0;
+}
+
+void
+worker_drain(struct worker *worker)
+{
+    loop_post(worker->loop, &worker->drain_post);
+}
+
+void
+worker_abort(struct worker *worker)
+{
+    loop_post(worker->loop, &worker->abort_post);
+}
+
+void
+worker_deinit(struct worker *worker)
+{
+    struct site_pin *pin = worker->env.pin;
+    pin->unused(pin);
+    buf_deinit(&worker->line);
+    pthread_mutex_destroy(&worker->start_lock);
+    pthread_cond_destroy(&worker->start_cond);
+}
+
+void
+worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    loop_free(worker->loop);
+    worker_deinit(worker);
+}

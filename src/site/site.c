@@ -1,0 +1,91 @@
+#include "site/site.h"
+
+#include "site/identity.h"
+#include "site/site_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void
+site_free(struct site *site)
+{
+    if (!site)
+        return;
+    content_store_deinit(&site->store);
+    for (unsigned i = 0; i < site->fd_count; i++)
+        close(site->fds[i]);
+    arena_deinit(&site->arena);
+    free(site);
+}
+
+const struct site_route *
+site_find(const struct site *site, struct str path)
+{
+    return site->any ? site->any : route_table_find(&site->table, path);
+}
+
+const struct site_route *
+site_not_found_page(const struct site *site)
+{
+    return site->not_found;
+}
+
+const struct site_route *
+site_spa_page(const struct site *site)
+{
+    return site->spa;
+}
+
+const struct site_rules *
+site_rules(const struct site *site)
+{
+    return site->rules;
+}
+
+const struct site_stats *
+site_stats(const struct site *site)
+{
+    return &site->stats;
+}
+
+void
+site_each(const struct site *site, void (*visit)(void *arg, const struct site_route *route),
+          void *arg)
+{
+    size_t file = 0, other = site->file_route_count;
+    while (file < site->file_route_count || other < site->route_count) {
+        bool take_file = other == site->route_count ||
+                         (file < site->file_route_count &&
+                          str_cmp(site->routes[file]->path, site->routes[other]->path) < 0);
+        visit(arg, site->routes[take_file ? file++ : other++]);
+    }
+}
+
+static int
+refuse_changed(const struct site_content *content, struct error *error)
+{
+    if (content->path)
+        return error_set(error, "'%s' changed since it was loaded", content->path);
+    return error_set(error, "a file of the site changed since it was loaded");
+}
+
+int
+site_content_open(const struct site_content *content, int *fd, bool *owned, struct error *error)
+{
+    struct stat st;
+    *owned = content->fd < 0;
+    *fd = content->fd;
+    if (*owned) {
+        *fd = open(content->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (*fd < 0)
+            return error_set_errno(error, errno, "cannot open '%s'", content->path);
+    }
+    if (!content->identity || (fstat(*fd, &st) == 0 && identity_matches(content->identity, &st)))
+        return 0;
+    if (*owned)
+        close(*fd);
+    return refuse_changed(content, error);
+}

@@ -1,0 +1,90 @@
+"""Fixtures. A test that takes `launch` (or `launch_module`) runs once on each loop backend."""
+
+import os
+import resource
+import signal
+
+import pytest
+
+from harness.binary import TARN, is_sanitized, kernel_refuses_uring
+from harness.server import Server
+from harness.site import build_site
+
+TEST_SECONDS = 120
+
+
+def pytest_configure(config):
+    if not os.access(TARN, os.X_OK):
+        pytest.exit(f"no program to test at {TARN}: build it, or set TARN_BIN", 2)
+    # Clients open thousands of connections; servers get their limit from the tests themselves.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    """A test that hangs fails instead of hanging the run."""
+
+    def expire(_signum, _frame):
+        raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(TEST_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session", params=["uring", "epoll"])
+def loop(request):
+    """The loop backends. io_uring is left out only where the kernel itself refuses it."""
+    if request.param == "uring":
+        reason = kernel_refuses_uring()
+        if reason:
+            pytest.skip(f"this kernel refuses io_uring ({reason})")
+    return request.param
+
+
+def start_server(loop, site, *args, addr="127.0.0.1:0", **options):
+    """Starts tarn on a free port over one backend and waits until it listens."""
+    arguments = ["--io", loop, *args]
+    if addr:
+        arguments = ["--addr", addr, *arguments]
+    if site is not None:
+        arguments.append(site)
+    return Server(arguments, **options)
+
+
+def launcher(loop, request):
+    """The body of both launch fixtures: what was launched is stopped and checked at the end."""
+
+    def launch(site, *args, **options):
+        server = start_server(loop, site, *args, **options)
+        request.addfinalizer(server.stop)
+        return server.ready()
+
+    return launch
+
+
+@pytest.fixture
+def launch(loop, request):
+    """launch(site, *options) → Server, for one test."""
+    return launcher(loop, request)
+
+
+@pytest.fixture(scope="module")
+def launch_module(loop, request):
+    """The same for a server that all tests of a file share."""
+    return launcher(loop, request)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """site({path: content}) → directory."""
+    return lambda files: build_site(tmp_path / "site", files)
+
+
+@pytest.fixture(scope="session")
+def slowness():
+    """Factor for deadlines: a sanitizer build is several times slower."""
+    return 5.0 if is_sanitized() else 1.0
