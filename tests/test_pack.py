@@ -22,7 +22,7 @@ FILES = {
     "style.css": TEXT,
     "tiny.txt": b"x",
     "photo.png": random.Random(1).randbytes(20000),
-    "noise.txt": random.Random(2).randbytes(5000).hex().encode()[:40],
+    "noise.txt": random.Random(2).randbytes(5000),
     "big.bin": pattern(3 << 20),
     "deep/" + "n" * 120 + "/" + "m" * 120 + ".html": b"<p>long name",
     "grün/ä b.txt": b"utf-8",
@@ -261,9 +261,10 @@ def test_progress_bar(tmp_path):
     folder = build_site(tmp_path / "s", files)
     code, drawn = on_a_terminal("pack", folder, "-o", tmp_path / "out.tar")
     assert code == 0
+    drawn = drawn.replace("\r\n", "\n")  # what a terminal makes of a line's end
     assert "\r" in drawn and "%" in drawn
     assert re.search(r"100 ?%", drawn) or "\x1b[" in drawn
-    for part in re.split(r"[\r\n]+", drawn):
+    for part in re.split(r"[\r\n]+", drawn[: drawn.rindex("\r")]):
         visible = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", part)
         assert len(visible) <= 60, visible
     quiet = run_tarn("pack", folder, "-o", tmp_path / "out2.tar")

@@ -280,7 +280,7 @@ def test_media_types(launch, tmp_path):
         "a.mjs": "text/javascript; charset=utf-8",
         "a.json": "application/json; charset=utf-8",
         "a.txt": "text/plain; charset=utf-8",
-        "a.svg": "image/svg+xml; charset=utf-8",
+        "a.svg": "image/svg+xml",
         "a.png": "image/png",
         "a.jpeg": "image/jpeg",
         "a.webp": "image/webp",

@@ -100,6 +100,9 @@ void
 buf_consume(struct buf *buf, size_t len)
 {
     must(len <= buf->len);
+    /* An empty buffer may have no memory yet. */
+    if (len == 0)
+        return;
     buf->len -= len;
     memmove(buf->ptr, buf->ptr + len, buf->len);
 }

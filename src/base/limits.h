@@ -14,9 +14,9 @@ enum {
     SITE_HEAD_MAX = 16384,      /* rendered header lines of one representation */
     SITE_OPEN_FILES_MAX = 1024, /* large files of a directory kept open */
     SITE_LINK_DEPTH_MAX = 16,
-    SITE_DEPTH_MAX = 128,  /* directories inside each other, each an open descriptor */
-    SITE_FIELD_MAX = 1024, /* a header value given by an option */
-    SITE_LISTING_MAX = 64 << 20,   /* one page of --browse */
+    SITE_DEPTH_MAX = 128,        /* directories inside each other, each an open descriptor */
+    SITE_FIELD_MAX = 1024,       /* a header value given by an option */
+    SITE_LISTING_MAX = 64 << 20, /* one page of --browse */
     SITE_STDIN_MAX = 1 << 30,
     SITE_UNPACKED_MAX_MIB = 16384, /* a .tar.gz or .tar.zst unpacked */
     TAR_PAX_MAX = 1 << 20,
@@ -51,8 +51,8 @@ enum {
     CONN_DISCARD_MAX = 256 << 10, /* request body that nobody wants */
     CONN_LINGER_MAX = 1 << 20,    /* read and thrown away after our side has ended */
     CONN_LINGER_MS = 2000,
-    CONN_COPY_MAX = 2048,       /* bodies up to this size are copied behind their head */
-    CONN_SPLICE_MIN = 24576,      /* bodies from this size on are sent without copying */
+    CONN_COPY_MAX = 2048,    /* bodies up to this size are copied behind their head */
+    CONN_SPLICE_MIN = 24576, /* bodies from this size on are sent without copying */
     CONN_SEND_FILE_MAX =
         1 << 20,                /* of one call, so that one download does not hold up the others */
     CONN_STASH_SLACK = 1 << 20, /* bytes that may still come after receiving was stopped */

@@ -31,10 +31,11 @@ static void
 conn_set_state(struct conn *conn, enum conn_state next)
 {
     static const uint8_t allowed[] = {
+        [CONN_WAITING] = 1 << CONN_IDLE | 1 << CONN_CLOSED,
         [CONN_IDLE] = 1 << CONN_ACTIVE | 1 << CONN_CLOSED,
         [CONN_ACTIVE] = 1 << CONN_IDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
         [CONN_LINGER] = 1 << CONN_CLOSED,
-        [CONN_CLOSED] = 1 << CONN_IDLE,
+        [CONN_CLOSED] = 1 << CONN_WAITING,
     };
     must(allowed[conn->state] & 1 << next);
     conn->state = (uint8_t)next;
@@ -71,6 +72,7 @@ conn_pool_init(struct conn_pool *pool, struct loop *loop, struct req_env *req_en
                const struct conn_config *config)
 {
     *pool = (struct conn_pool){.loop = loop, .req_env = req_env, .config = *config};
+    pool->waiting_end = &pool->waiting;
 }
 
 void
@@ -96,44 +98,120 @@ conn_pool_grow(struct conn_pool *pool)
     pool->chunks[pool->chunk_count++] = chunk;
     for (unsigned i = CONN_CHUNK_SLOTS; i-- > 0;) {
         chunk[i].state = CONN_CLOSED;
-        chunk[i].next_free = pool->free_conns;
+        chunk[i].next = pool->free_conns;
         pool->free_conns = &chunk[i];
     }
     return true;
 }
 
-void
-conn_accept(struct conn_pool *pool, int fd, bool is_admin)
+/* Finds the oldest idle connections, oldest last, in one pass over the slots: eviction under
+ * pressure then costs one pass for many. */
+static void
+conn_pool_find_oldest(struct conn_pool *pool)
 {
-    if (!pool->free_conns && !conn_pool_grow(pool)) {
-        close(fd);
-        return;
+    unsigned found = 0;
+    for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
+        struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
+        if (conn->state != CONN_IDLE)
+            continue;
+        if (found == CONN_EVICT_BATCH && conn->idle_since_ns >= pool->evict[0].idle_since_ns)
+            continue;
+        unsigned at;
+        if (found < CONN_EVICT_BATCH) {
+            for (at = found++; at > 0 && pool->evict[at - 1].idle_since_ns < conn->idle_since_ns;
+                 at--)
+                pool->evict[at] = pool->evict[at - 1];
+        } else {
+            for (at = 0; at + 1 < found && pool->evict[at + 1].idle_since_ns > conn->idle_since_ns;
+                 at++)
+                pool->evict[at] = pool->evict[at + 1];
+        }
+        pool->evict[at].conn = conn;
+        pool->evict[at].idle_since_ns = conn->idle_since_ns;
     }
-    struct conn *conn = pool->free_conns;
-    pool->free_conns = conn->next_free;
+    pool->evict_count = found;
+}
+
+/* Ends the oldest idle connection. False: none is idle. */
+static bool
+conn_pool_evict(struct conn_pool *pool)
+{
+    while (pool->evict_count) {
+        pool->evict_count--;
+        struct conn *oldest = pool->evict[pool->evict_count].conn;
+        if (oldest->state == CONN_IDLE &&
+            oldest->idle_since_ns == pool->evict[pool->evict_count].idle_since_ns) {
+            conn_drop(oldest, CONN_END_EVICTED, false);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether one more may be served, maybe in place of the oldest idle one. */
+static bool
+conn_pool_make_room(struct conn_pool *pool)
+{
+    if (pool->draining || pool->served < pool->config.connections_max || conn_pool_evict(pool))
+        return true;
+    conn_pool_find_oldest(pool);
+    return conn_pool_evict(pool);
+}
+
+static void
+conn_serve(struct conn *conn)
+{
+    struct conn_pool *pool = conn->pool;
+    pool->served++;
     conn_set_state(conn, CONN_IDLE);
-    conn->pool = pool;
-    conn->is_admin = is_admin;
-    conn->request_count = conn->linger_len = 0;
-    conn->peer_ended = false;
     conn->idle_since_ns = loop_now_ns(pool->loop);
-    count(&pool->counters.accepted, 1);
-    count(&pool->counters.active, 1);
-    timer_init(&conn->timer, conn_timed_out);
-    sock_init(&conn->sock, pool->loop, fd, &conn_sock_ops);
     conn_set_deadline(conn, pool->config.header_timeout_ns);
     sock_recv_start(&conn->sock);
 }
 
-/* A connection has ended, or may now be ended for another one. */
+/* A connection has ended, or may now be ended for another one: those that wait come first. */
 static void
-conn_pool_tell_room(struct conn_pool *pool)
+conn_pool_serve_waiting(struct conn_pool *pool)
 {
-    if (!pool->was_full)
+    if (!pool->waiting)
         return;
-    pool->was_full = false;
-    if (pool->has_room)
+    while (pool->waiting && conn_pool_make_room(pool)) {
+        struct conn *conn = pool->waiting;
+        pool->waiting = conn->next;
+        if (!pool->waiting)
+            pool->waiting_end = &pool->waiting;
+        conn_serve(conn);
+    }
+    if (!pool->waiting && pool->has_room)
         pool->has_room(pool->room_arg);
+}
+
+bool
+conn_accept(struct conn_pool *pool, int fd, bool is_admin)
+{
+    if (!pool->free_conns && !conn_pool_grow(pool)) {
+        close(fd);
+        return true;
+    }
+    struct conn *conn = pool->free_conns;
+    pool->free_conns = conn->next;
+    conn_set_state(conn, CONN_WAITING);
+    conn->pool = pool;
+    conn->is_admin = is_admin;
+    conn->request_count = conn->linger_len = 0;
+    conn->peer_ended = false;
+    count(&pool->counters.accepted, 1);
+    count(&pool->counters.active, 1);
+    timer_init(&conn->timer, conn_timed_out);
+    sock_init(&conn->sock, pool->loop, fd, &conn_sock_ops);
+    if (!pool->waiting && conn_pool_make_room(pool)) {
+        conn_serve(conn);
+        return true;
+    }
+    conn->next = NULL;
+    *pool->waiting_end = conn;
+    pool->waiting_end = &conn->next;
+    return false;
 }
 
 void
@@ -144,7 +222,7 @@ conn_go_idle(struct conn *conn)
     conn->idle_since_ns = loop_now_ns(conn->sock.loop);
     conn_set_deadline(conn, conn->pool->config.keepalive_timeout_ns);
     sock_recv_start(&conn->sock);
-    conn_pool_tell_room(conn->pool);
+    conn_pool_serve_waiting(conn->pool);
 }
 
 static void
@@ -194,9 +272,10 @@ conn_closed(struct sock *sock)
     conn_release_session(conn);
     count(&pool->counters.ends[conn->end], 1);
     count(&pool->counters.active, (uint64_t)-1);
-    conn->next_free = pool->free_conns;
+    conn->next = pool->free_conns;
     pool->free_conns = conn;
-    conn_pool_tell_room(pool);
+    pool->served--;
+    conn_pool_serve_waiting(pool);
 }
 
 static void
@@ -277,67 +356,12 @@ conn_send_pages(struct conn *conn, struct str head, const char *pages, uint64_t 
     return result;
 }
 
-/* Finds the oldest idle connections, oldest last, in one pass over the slots: eviction under
- * pressure then costs one pass for many. */
-static void
-conn_pool_find_oldest(struct conn_pool *pool)
-{
-    unsigned found = 0;
-    for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
-        struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
-        if (conn->state != CONN_IDLE)
-            continue;
-        if (found == CONN_EVICT_BATCH && conn->idle_since_ns >= pool->evict[0].idle_since_ns)
-            continue;
-        unsigned at;
-        if (found < CONN_EVICT_BATCH) {
-            for (at = found++; at > 0 && pool->evict[at - 1].idle_since_ns < conn->idle_since_ns;
-                 at--)
-                pool->evict[at] = pool->evict[at - 1];
-        } else {
-            for (at = 0; at + 1 < found && pool->evict[at + 1].idle_since_ns > conn->idle_since_ns;
-                 at++)
-                pool->evict[at] = pool->evict[at + 1];
-        }
-        pool->evict[at].conn = conn;
-        pool->evict[at].idle_since_ns = conn->idle_since_ns;
-    }
-    pool->evict_count = found;
-}
-
-/* Ends the oldest idle connection. False: none is idle. */
-static bool
-conn_pool_evict(struct conn_pool *pool)
-{
-    while (pool->evict_count) {
-        pool->evict_count--;
-        struct conn *oldest = pool->evict[pool->evict_count].conn;
-        if (oldest->state == CONN_IDLE &&
-            oldest->idle_since_ns == pool->evict[pool->evict_count].idle_since_ns) {
-            conn_drop(oldest, CONN_END_EVICTED, false);
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
-conn_pool_make_room(struct conn_pool *pool)
-{
-    if (pool->counters.active < pool->config.connections_max || conn_pool_evict(pool))
-        return true;
-    conn_pool_find_oldest(pool);
-    if (conn_pool_evict(pool))
-        return true;
-    pool->was_full = true;
-    return false;
-}
-
 unsigned
 conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns)
 {
     uint64_t now_ns = loop_now_ns(pool->loop);
     pool->draining = true;
+    conn_pool_serve_waiting(pool);
     for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
         struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
         if (conn->state == CONN_IDLE && now_ns - conn->idle_since_ns >= idle_ns)
@@ -349,6 +373,8 @@ conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns)
 void
 conn_pool_abort(struct conn_pool *pool)
 {
+    pool->draining = true;
+    conn_pool_serve_waiting(pool);
     for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++)
         conn_drop(&pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS], CONN_END_DRAINED,
                   true);

@@ -81,7 +81,7 @@ struct conn_pool {
     struct conn_counters counters;
     void (*log)(void *arg, const struct access_record *record); /* NULL: no access log */
     void *log_arg;
-    void (*has_room)(void *arg); /* conn_pool_make_room failed, and may now succeed */
+    void (*has_room)(void *arg); /* nobody waits any more after conn_accept said false */
     void *room_arg;
     bool draining;
     /* the rest is the pool's own */
@@ -90,7 +90,8 @@ struct conn_pool {
     struct conn *free_conns;
     struct h1 *free_sessions;
     unsigned free_session_count;
-    bool was_full;
+    struct conn *waiting, **waiting_end; /* in order of their coming */
+    unsigned served;                     /* not waiting, not yet closed */
     unsigned evict_count;
     struct {
         struct conn *conn;
@@ -99,10 +100,11 @@ struct conn_pool {
 };
 
 enum conn_state {
-    CONN_IDLE,   /* no session; waiting for a request */
-    CONN_ACTIVE, /* has a session */
-    CONN_LINGER, /* our side has ended; what comes is thrown away until the peer ends too */
-    CONN_CLOSED, /* waiting for the loop to let go */
+    CONN_WAITING, /* accepted over the ceiling: like one in the kernel's backlog */
+    CONN_IDLE,    /* no session; waiting for a request */
+    CONN_ACTIVE,  /* has a session */
+    CONN_LINGER,  /* our side has ended; what comes is thrown away until the peer ends too */
+    CONN_CLOSED,  /* waiting for the loop to let go */
 };
 
 struct conn {
@@ -110,7 +112,7 @@ struct conn {
     struct timer timer;
     struct conn_pool *pool;
     struct h1 *session;
-    struct conn *next_free;
+    struct conn *next; /* in the list of free or waiting ones */
     uint64_t idle_since_ns;
     uint32_t request_count;
     uint32_t linger_len;
@@ -125,12 +127,10 @@ void conn_pool_init(struct conn_pool *pool, struct loop *loop, struct req_env *r
 /* After the loop has ended with every connection closed. */
 void conn_pool_deinit(struct conn_pool *pool);
 
-/* Makes sure that there is room for one more connection, by ending the oldest idle one if need be.
- * False: there is none; `has_room` tells when to try again. */
-bool conn_pool_make_room(struct conn_pool *pool);
-
-/* Takes an accepted descriptor. Out of memory: it is closed. */
-void conn_accept(struct conn_pool *pool, int fd, bool is_admin);
+/* Takes an accepted descriptor. At the ceiling the oldest idle connection ends for it. False: none
+ * is idle; it waits, unread, until there is room, and nothing more should be accepted before
+ * `has_room` is called. Without memory it is closed. */
+bool conn_accept(struct conn_pool *pool, int fd, bool is_admin);
 
 /* From now on answers say `Connection: close`. Idle connections end at once when they have been
  * idle for `idle_ns`, the others once they have. Returns how many are left. Call again until none

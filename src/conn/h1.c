@@ -46,6 +46,7 @@ struct h1 {
     bool head_put;  /* the response head is in the output */
     bool body_open; /* more of the response body can be pulled */
     bool close_after;
+    bool piece_is_body;
     bool splice;                 /* the piece goes out without being copied */
     struct access_record record; /* kept only while there is an access log */
     struct req req;
@@ -210,7 +211,7 @@ h1_put_head(struct h1 *h1)
     if (!text)
         return false;
     h1->piece = (struct body_piece){.mem = {text, blocks_len + connection.len}};
-    h1->splice = false;
+    h1->splice = h1->piece_is_body = false;
     for (unsigned i = 0; i < response->block_count; i++) {
         memcpy(text + h1->piece.len, response->blocks[i].ptr, response->blocks[i].len);
         h1->piece.len += response->blocks[i].len;
@@ -233,11 +234,13 @@ h1_put_body(struct h1 *h1)
         case BODY_FAILED:
             return false;
         case BODY_PIECE:
-            h1->sent_len += piece.len;
-            if (piece.mem.ptr && piece.len <= CONN_COPY_MAX && piece.len <= out_room(h1))
+            if (piece.mem.ptr && piece.len <= CONN_COPY_MAX && piece.len <= out_room(h1)) {
                 out_append(h1, piece.mem);
-            else
+                h1->sent_len += piece.len;
+            } else {
                 h1->piece = piece;
+                h1->piece_is_body = true;
+            }
             /* Once begun, a piece is sent in one way to its end. */
             h1->splice = h1->piece.constant && h1->piece.len >= CONN_SPLICE_MIN;
             break;
@@ -264,6 +267,8 @@ h1_advance(struct h1 *h1, size_t len)
     h1->out_len = h1->out_off = 0;
     len -= of_out;
     must(len <= h1->piece.len);
+    if (h1->piece_is_body)
+        h1->sent_len += len;
     h1->piece.len -= len;
     h1->piece.off += len;
     h1->piece.mem = str_skip(h1->piece.mem, len);

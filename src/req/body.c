@@ -7,8 +7,12 @@
 static enum body_result
 body_parts_pull(struct body *body, struct body_piece *piece)
 {
-    if (body->part_next == body->part_count)
-        return BODY_END;
+    if (body->part_next == body->part_count) {
+        /* A file that changed while it was being sent may have given wrong bytes: the peer must not
+         * take them for the whole. */
+        bool changed = body->file_open && !site_content_is_unchanged(body->content, body->fd);
+        return changed ? BODY_FAILED : BODY_END;
+    }
     const struct body_part *part = &body->parts[body->part_next++];
     if (part->text.ptr) {
         *piece = (struct body_piece){.mem = part->text, .len = part->text.len};
@@ -28,7 +32,7 @@ body_parts_close(struct body *body)
 {
     if (body->owned)
         close(body->fd);
-    body->owned = false;
+    body->owned = body->file_open = false;
 }
 
 static const struct body_ops body_parts_ops = {body_parts_pull, body_parts_close};
@@ -38,7 +42,7 @@ body_set_text(struct body *body, struct str text)
 {
     body->ops = text.len ? &body_parts_ops : NULL;
     body->content = NULL;
-    body->owned = false;
+    body->owned = body->file_open = false;
     body->single = (struct body_part){.text = text};
     body->parts = &body->single;
     body->part_next = 0;
@@ -51,12 +55,15 @@ body_set_parts(struct body *body, const struct site_content *content, const stru
 {
     body->ops = NULL;
     body->content = content;
-    body->owned = false;
+    body->owned = body->file_open = false;
     body->parts = parts;
     body->part_next = 0;
     body->part_count = (uint16_t)count;
-    if (!content->mem && site_content_open(content, &body->fd, &body->owned, error) != 0)
-        return -1;
+    if (!content->mem) {
+        if (site_content_open(content, &body->fd, &body->owned, error) != 0)
+            return -1;
+        body->file_open = true;
+    }
     body->ops = &body_parts_ops;
     return 0;
 }

@@ -43,8 +43,9 @@ struct body_part {
 struct body {
     const struct body_ops *ops; /* NULL: no body */
     const struct site_content *content;
-    int fd;     /* of content without mem, while open */
-    bool owned; /* the descriptor is closed with the body */
+    int fd;         /* of content without mem */
+    bool file_open; /* fd is the content's */
+    bool owned;     /* and is closed with the body */
     uint16_t part_next, part_count;
     const struct body_part *parts; /* borrowed; &single for one part */
     struct body_part single;

@@ -5,6 +5,7 @@
 #include "http/accept.h"
 #include "http/precond.h"
 #include "http/range.h"
+#include "http/status.h"
 #include "site/site.h"
 
 /* The static action: from a path to a representation of the snapshot, and from there to 200, 206,
@@ -55,18 +56,40 @@ apply_rules(struct req *req)
     buf_deinit(&out);
 }
 
+/* The request's query for a Location: what is not a plain visible character is percent-encoded. */
+static struct str
+encode_query(struct arena *arena, struct str query)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *out = arena_alloc_text(arena, 3 * query.len + 1);
+    size_t len = 0;
+    if (!out)
+        return STR("");
+    for (size_t i = 0; i < query.len; i++) {
+        unsigned char c = (unsigned char)query.ptr[i];
+        if (c > 0x20 && c < 0x7f && !strchr("\"<>\\^`{|}", c)) {
+            out[len++] = (char)c;
+        } else {
+            out[len++] = '%';
+            out[len++] = digits[c >> 4];
+            out[len++] = digits[c & 15];
+        }
+    }
+    return str_make(out, len);
+}
+
 static void
 respond_redirect(struct req *req, int status, struct str location, bool add_query)
 {
     struct str mark = add_query && req->target.has_query ? STR("?") : STR("");
-    struct str query = mark.len ? req->target.query : STR("");
+    struct str query = mark.len ? encode_query(&req->arena, req->target.query) : STR("");
     struct str extra = arena_printf(&req->arena, "Location: %.*s%.*s%.*s\r\n", STR_ARG(location),
                                     STR_ARG(mark), STR_ARG(query));
-    if (!extra.ptr) {
+    if (arena_overflowed(&req->arena)) {
         req_respond_error(req, 500);
         return;
     }
-    req_respond_text(req, status, STR("moved"), extra);
+    req_respond_text(req, status, http_status_reason(status), extra);
     apply_rules(req);
 }
 

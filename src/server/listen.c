@@ -158,18 +158,22 @@ listen_open(struct listen_socket *out, const char *text, unsigned workers, struc
 }
 
 void
+listen_unlink(struct listen_socket *listening)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&listening->addr.storage;
+    if (listening->unlink_path && un->sun_path[0])
+        unlink(un->sun_path);
+    listening->unlink_path = false;
+}
+
+void
 listen_close(struct listen_socket *listening)
 {
     for (unsigned i = 0; i < listening->count; i++)
         if (i == 0 || !listening->shared)
             close(listening->fds[i]);
-    if (listening->unlink_path) {
-        const struct sockaddr_un *un = (const struct sockaddr_un *)&listening->addr.storage;
-        if (un->sun_path[0])
-            unlink(un->sun_path);
-    }
+    listen_unlink(listening);
     free(listening->fds);
     listening->fds = NULL;
     listening->count = 0;
-    listening->unlink_path = false;
 }

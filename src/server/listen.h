@@ -24,6 +24,9 @@ struct listen_socket {
 int listen_open(struct listen_socket *out, const char *text, unsigned workers,
                 struct error *error) MUST_USE;
 
+/* Removes the path of a unix socket that we made: nobody new finds it. */
+void listen_unlink(struct listen_socket *socket);
+
 /* Closes the sockets and removes a unix socket's path. */
 void listen_close(struct listen_socket *socket);
 

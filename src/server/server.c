@@ -19,7 +19,7 @@
 
 #define MS ((uint64_t)1000000)
 
-enum { MAIN_POLL_MS = 1000, FDS_RESERVED = 128, FDS_PER_WORKER = 16 };
+enum { MAIN_POLL_MS = 1000, FDS_RESERVED = 128, FDS_PER_WORKER = 16, SIZE_TEXT_MAX = 32 };
 
 struct server {
     const struct options *options;
@@ -117,14 +117,28 @@ fill_worker_config(struct server *server)
     };
 }
 
+/* A length for people: "8 B", "1.5 MiB". */
+static const char *
+size_text(char out[static SIZE_TEXT_MAX], uint64_t len)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)len;
+    unsigned unit = 0;
+    for (; value >= 1024 && unit < 4; unit++)
+        value /= 1024;
+    snprintf(out, SIZE_TEXT_MAX, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return out;
+}
+
 static void
 log_site(const struct server *server, const char *what)
 {
     const struct site_stats *stats = site_stats(server->snapshot->site);
-    log_info("%s %s: %llu files, %.1f MiB, %.1f MiB in memory, in %.1f ms%s", what,
-             server->options->site, (unsigned long long)stats->file_count,
-             (double)stats->content_len / 1048576.0, (double)stats->preloaded_len / 1048576.0,
-             (double)stats->load_ns / 1e6, stats->from_index ? ", from the index" : "");
+    char content[SIZE_TEXT_MAX], preloaded[SIZE_TEXT_MAX];
+    log_info("%s %s: %llu files, %s, %s in memory, in %.1f ms%s", what, server->options->site,
+             (unsigned long long)stats->file_count, size_text(content, stats->content_len),
+             size_text(preloaded, stats->preloaded_len), (double)stats->load_ns / 1e6,
+             stats->from_index ? ", from the index" : "");
 }
 
 static void
@@ -335,6 +349,8 @@ workers_have_ended(struct server *server)
 static void
 stop_workers(struct server *server)
 {
+    for (unsigned i = 0; i < server->listening_count; i++)
+        listen_unlink(&server->listening[i]);
     for (unsigned i = 0; i < server->workers_running; i++)
         worker_drain(&server->workers[i]);
     wait_draining(server, now_ns() + server->options->shutdown_timeout_ms * MS, workers_have_ended);

@@ -111,9 +111,8 @@ worker_accepted(struct listener *listener, int fd)
 {
     struct worker_listener *listening = (struct worker_listener *)listener;
     struct worker *worker = listening->worker;
-    if (!worker->accept_paused && !conn_pool_make_room(&worker->pool))
+    if (!conn_accept(&worker->pool, fd, listening->is_admin) && !worker->accept_paused)
         worker_pause_listeners(worker);
-    conn_accept(&worker->pool, fd, listening->is_admin);
 }
 
 static void
@@ -131,16 +130,20 @@ worker_accept_failed(struct listener *listener, int error)
 
 /* --- draining --- */
 
-/* Connections whose handshake is done when the listener closes would be reset: take them first. */
+/* Connections whose handshake is done when the listener ends would be reset: takes them first. */
 static void
-worker_accept_backlog(struct worker *worker)
+worker_end_listeners(struct worker *worker)
 {
     for (unsigned i = 0; i < worker->listener_count; i++) {
         struct worker_listener *listening = &worker->listeners[i];
         int fd;
         while ((fd = accept4(listening->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
                0)
-            conn_accept(&worker->pool, fd, listening->is_admin);
+            (void)conn_accept(&worker->pool, fd, listening->is_admin);
+        /* From now on a client is refused at once, instead of waiting in a backlog that nobody
+         * empties. A socket that others accept from as well is theirs to end. */
+        if (!listening->listener.shared)
+            shutdown(listening->listener.fd, SHUT_RDWR);
     }
 }
 
@@ -161,7 +164,7 @@ worker_drain_now(struct loop_post *post)
     struct worker *worker = (struct worker *)((char *)post - offsetof(struct worker, drain_post));
     worker->draining = true;
     worker_pause_listeners(worker);
-    worker_accept_backlog(worker);
+    worker_end_listeners(worker);
     worker_drain_step(&worker->drain_timer);
 }
 

@@ -9,7 +9,6 @@
 #ifndef TARN_SITE_CONTENT_H
 #define TARN_SITE_CONTENT_H
 
-#include "base/buf.h"
 #include "site/plan.h"
 
 struct content_store {

@@ -243,6 +243,19 @@ visit_link(struct walker *walker, const struct level *level, const char *name, s
     return result;
 }
 
+/* Asking is cheap, but only trying is sure: capabilities and sandboxes make access(2) say no to
+ * what open(2) allows. errno when false. */
+static bool
+is_readable(int dir_fd, const char *name)
+{
+    if (faccessat(dir_fd, name, R_OK, 0) == 0)
+        return true;
+    int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 static int
 visit(struct walker *walker, const struct level *level, const char *name, struct str path)
 {
@@ -260,7 +273,7 @@ visit(struct walker *walker, const struct level *level, const char *name, struct
         warn(walker, path, "no regular file");
         return 0;
     }
-    if (faccessat(dirfd(level->dir), name, R_OK, AT_EACCESS) < 0) {
+    if (!is_readable(dirfd(level->dir), name)) {
         warn(walker, path, "%s", strerrordesc_np(errno));
         return 0;
     }

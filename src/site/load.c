@@ -186,7 +186,6 @@ load_content(struct loading *loading)
         content_load(&site->store, &loading->plan, &site->arena, &loading->members.warnings, error);
     if (result < 0)
         return result;
-    site->stats.preloaded_len = site->store.used;
     /* A packed tar has all variants that are worth it. */
     if (config->precompress && !loading->members.from_index &&
         content_precompress(&site->store, &loading->plan, &loading->arena, error) < 0)
@@ -293,6 +292,7 @@ count_content(struct loading *loading)
         stats->content_len += entry->bytes.content.len;
         stats->preloaded_count += entry->bytes.content.fd == loading->site->store.fd;
     }
+    stats->preloaded_len = loading->site->store.used;
     stats->route_count = loading->site->route_count;
     stats->warnings = loading->members.warnings;
     stats->from_index = loading->members.from_index;

@@ -153,7 +153,8 @@ parse_location(struct rules_reader *reader, struct str to, const struct rules_na
 {
     size_t hash = str_find_char(to, '#');
     struct str url = str_first(to, hash);
-    rule->has_query = str_find_char(url, '?') < url.len;
+    /* A rule that matched the query has used it up. */
+    rule->has_query = rule->query_count > 0 || str_find_char(url, '?') < url.len;
     if (rules_template_parse_location(reader, url, names, host_names, &rule->to) < 0)
         return -1;
     if (hash == to.len)

@@ -72,10 +72,16 @@ refuse_changed(const struct site_content *content, struct error *error)
     return error_set(error, "a file of the site changed since it was loaded");
 }
 
+bool
+site_content_is_unchanged(const struct site_content *content, int fd)
+{
+    struct stat st;
+    return !content->identity || (fstat(fd, &st) == 0 && identity_matches(content->identity, &st));
+}
+
 int
 site_content_open(const struct site_content *content, int *fd, bool *owned, struct error *error)
 {
-    struct stat st;
     *owned = content->fd < 0;
     *fd = content->fd;
     if (*owned) {
@@ -83,7 +89,7 @@ site_content_open(const struct site_content *content, int *fd, bool *owned, stru
         if (*fd < 0)
             return error_set_errno(error, errno, "cannot open '%s'", content->path);
     }
-    if (!content->identity || (fstat(*fd, &st) == 0 && identity_matches(content->identity, &st)))
+    if (site_content_is_unchanged(content, *fd))
         return 0;
     if (*owned)
         close(*fd);

@@ -131,4 +131,8 @@ void site_each(const struct site *site, void (*visit)(void *arg, const struct si
 int site_content_open(const struct site_content *content, int *fd, bool *owned,
                       struct error *error) MUST_USE;
 
+/* Whether what `fd` (from site_content_open) reads is still what was loaded: asked again after the
+ * content has been sent. */
+bool site_content_is_unchanged(const struct site_content *content, int fd);
+
 #endif

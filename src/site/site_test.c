@@ -107,6 +107,8 @@ precompress_makes_what_is_missing(void **state)
     run(fixture, "cd in && seq 1 500 >a.css && seq 1 500 >b.css && printf mine >b.css.br && "
                  "printf x >tiny.css && seq 1 500 >photo.jpg && seq 1 500 >big.css && "
                  "seq 501 900 >>big.css");
+    load(fixture);
+    assert_int_equal(find(fixture, "/a.css")->rep_count, 1);
     fixture->config.precompress = true;
     fixture->config.preload_max = 2000;
     load(fixture);

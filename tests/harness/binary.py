@@ -12,8 +12,7 @@ TARN = os.environ.get("TARN_BIN", str(ROOT / "build" / "tarn"))
 
 # What a sanitizer, or an assertion of the program itself, leaves on standard error.
 REPORT = re.compile(
-    r"(Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer|runtime error:"
-    r"|tarn: bug:"
+    r"(Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer|runtime error:" r"|tarn: bug:"
 )
 
 # Settings of the surroundings must not leak into the program under test.
