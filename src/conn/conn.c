@@ -132,7 +132,8 @@ conn_pool_find_oldest(struct conn_pool *pool)
     pool->evict_count = found;
 }
 
-/* Ends the oldest idle connection. False: none is idle. */
+/* Ends the oldest idle connection; one with a request waiting to be read is not idle. False: none
+ * is. */
 static bool
 conn_pool_evict(struct conn_pool *pool)
 {
@@ -140,7 +141,8 @@ conn_pool_evict(struct conn_pool *pool)
         pool->evict_count--;
         struct conn *oldest = pool->evict[pool->evict_count].conn;
         if (oldest->state == CONN_IDLE &&
-            oldest->idle_since_ns == pool->evict[pool->evict_count].idle_since_ns) {
+            oldest->idle_since_ns == pool->evict[pool->evict_count].idle_since_ns &&
+            !sock_has_input(&oldest->sock)) {
             conn_drop(oldest, CONN_END_EVICTED, false);
             return true;
         }
@@ -253,6 +255,8 @@ conn_drop(struct conn *conn, enum conn_end end, bool broken)
 {
     if (conn->state == CONN_CLOSED)
         return;
+    if (conn->state != CONN_WAITING)
+        conn->pool->served--;
     conn_set_state(conn, CONN_CLOSED);
     conn->end = (uint8_t)end;
     timer_clear(loop_timers(conn->sock.loop), &conn->timer);
@@ -274,7 +278,6 @@ conn_closed(struct sock *sock)
     count(&pool->counters.active, (uint64_t)-1);
     conn->next = pool->free_conns;
     pool->free_conns = conn;
-    pool->served--;
     conn_pool_serve_waiting(pool);
 }
 

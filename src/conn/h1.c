@@ -105,7 +105,7 @@ h1_end_request(struct h1 *h1, bool complete)
         h1->record.fd = h1->conn->sock.fd;
         h1->record.status = h1->req.response.status;
         h1->record.bytes = h1->sent_len;
-        h1->record.duration_ns = loop_now_ns(pool->loop) - h1->started_ns;
+        h1->record.duration_ns = loop_clock_ns() - h1->started_ns;
         h1->record.complete = complete;
         pool->log(pool->log_arg, &h1->record);
     }
@@ -241,7 +241,6 @@ h1_put_body(struct h1 *h1)
                 h1->piece = piece;
                 h1->piece_is_body = true;
             }
-            /* Once begun, a piece is sent in one way to its end. */
             h1->splice = h1->piece.constant && h1->piece.len >= CONN_SPLICE_MIN;
             break;
         }

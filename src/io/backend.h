@@ -24,11 +24,10 @@ struct loop_backend_ops {
     void (*cancel)(struct sock *sock);
 };
 
-/* A pipe on its way from pages to a socket (splice.c). */
+/* From pages to sockets (splice.c). All zero: not open. */
 struct loop_pipe {
-    struct loop_pipe *next;
     int in, out;
-    uint32_t len; /* bytes in it */
+    int null; /* /dev/null */
 };
 
 struct loop {
@@ -36,9 +35,8 @@ struct loop {
     uint64_t now_ns;
     struct timer_heap timers;
     struct loop_hooks hooks;
-    struct sock *closing;    /* socks to close when nothing of them is in flight */
-    struct loop_pipe *pipes; /* empty ones */
-    unsigned pipe_count;
+    struct sock *closing; /* socks to close when nothing of them is in flight */
+    struct loop_pipe pipe;
     bool no_splice; /* the system forbids it: pages are copied */
     int wake_fd;    /* eventfd: posts wake the loop */
     bool stop;
@@ -54,9 +52,7 @@ void loop_woke(struct loop *loop);
 /* Runs what was posted; called by a backend when wake_fd is readable. */
 void loop_run_posts(struct loop *loop);
 
-/* Gives back what a closing sock holds of its pipe; frees the empty ones of a loop. */
-void sock_drop_pipe(struct sock *sock);
-void loop_free_pipes(struct loop *loop);
+void loop_close_pipe(struct loop *loop);
 
 int loop_uring_new(struct loop **out, struct error *error) MUST_USE;
 int loop_epoll_new(struct loop **out, struct error *error) MUST_USE;

@@ -30,12 +30,18 @@ loop_new(struct loop **out, enum loop_backend backend, struct error *error)
     return 0;
 }
 
-static void
-loop_sample_clock(struct loop *loop)
+uint64_t
+loop_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    loop->now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void
+loop_sample_clock(struct loop *loop)
+{
+    loop->now_ns = loop_clock_ns();
 }
 
 void
@@ -52,7 +58,7 @@ void
 loop_deinit(struct loop *loop)
 {
     must(!loop->closing);
-    loop_free_pipes(loop);
+    loop_close_pipe(loop);
     timer_heap_deinit(&loop->timers);
     pthread_mutex_destroy(&loop->post_lock);
     close(loop->wake_fd);
@@ -102,7 +108,6 @@ loop_finish_closing(struct loop *loop)
             continue;
         }
         *link = sock->next;
-        sock_drop_pipe(sock);
         close(sock->fd);
         sock->fd = -1;
         sock->queued = false;
@@ -132,6 +137,7 @@ loop_run(struct loop *loop, const struct loop_hooks *hooks)
         if (!loop->stop || loop->closing)
             loop->ops->turn(loop, loop_has_closed(loop) ? 0 : timer_next_ns(&loop->timers));
     }
+    loop->stop = false;
 }
 
 void
@@ -209,6 +215,13 @@ sock_recv_stop(struct sock *sock)
         return;
     sock->recv_wanted = false;
     sock->loop->ops->recv_stop(sock);
+}
+
+bool
+sock_has_input(const struct sock *sock)
+{
+    char byte;
+    return recv(sock->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 ssize_t

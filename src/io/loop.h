@@ -38,12 +38,14 @@ struct loop_hooks {
     void *arg;
 };
 
-/* Runs turns until loop_stop and every closed sock is gone. */
+/* Runs turns until loop_stop and every closed sock is gone; may be called again after that. */
 void loop_run(struct loop *loop, const struct loop_hooks *hooks);
 void loop_stop(struct loop *loop);
 
 /* The monotonic clock, sampled once a turn. */
 uint64_t loop_now_ns(const struct loop *loop);
+/* The same clock, read now. */
+uint64_t loop_clock_ns(void);
 struct timer_heap *loop_timers(struct loop *loop);
 
 /* Runs post->run(post) on the loop's thread, soon. Any thread; the post is borrowed until it runs.
@@ -86,13 +88,10 @@ struct sock_ops {
     void (*closed)(struct sock *sock);
 };
 
-struct loop_pipe;
-
 struct sock {
     struct loop *loop;
     const struct sock_ops *ops;
-    struct sock *next;      /* in the loop's list of socks to close, or to receive from again */
-    struct loop_pipe *pipe; /* holds bytes that the socket had no room for */
+    struct sock *next; /* in the loop's list of socks to close, or to receive from again */
     int fd;
     uint16_t generation; /* counts the uses of this memory: tells a completion of an earlier one */
     uint8_t in_flight;   /* operations the kernel holds */
@@ -110,6 +109,9 @@ void sock_init(struct sock *sock, struct loop *loop, int fd, const struct sock_o
 void sock_recv_start(struct sock *sock);
 void sock_recv_stop(struct sock *sock);
 
+/* Whether bytes, or the peer's end, wait in the socket: a system call. */
+bool sock_has_input(const struct sock *sock);
+
 /* Sends, one at a time: a count (maybe short) when it is done at once, SOCK_PENDING when `sent`
  * will tell, or -errno. iov_count at most SOCK_IOV_MAX; the iov array itself is read before the
  * call returns, the bytes are lent. */
@@ -123,8 +125,7 @@ ssize_t sock_send_file(struct sock *sock, struct str head, int fd, uint64_t off,
 
 /* Sends `head` (may be empty) and then len > 0 bytes of memory, without copying those: the network
  * keeps references to their pages, so they must never change again, though they may be unmapped.
- * Results as sock_send. After a short count or SOCK_PENDING the next call must be for the rest of
- * the same bytes. */
+ * Results as sock_send. */
 ssize_t sock_send_pages(struct sock *sock, struct str head, const char *pages,
                         uint64_t len) MUST_USE;
 

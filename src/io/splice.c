@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,8 +17,8 @@
  * body was measured and costs more: under BBR the kernel then paces the first large segment with a
  * timer, which is dearer than the small packet (docs/design/profile.md).
  *
- * What the socket does not take at once stays in the pipe, and the pipe with its sock, until there
- * is room: that is why a short count must be followed by a call for the rest of the same bytes.
+ * One pipe serves a whole loop. What the socket does not take at once is thrown away, by splicing
+ * it to /dev/null, and lent anew when there is room: a thousand slow readers hold no pipe.
  */
 
 static ssize_t
@@ -66,115 +65,100 @@ sock_send_file(struct sock *sock, struct str head, int fd, uint64_t off, uint64_
     return head_sent + sent;
 }
 
-static struct loop_pipe *
-pipe_acquire(struct loop *loop)
-{
-    struct loop_pipe *pipe = loop->pipes;
-    if (pipe) {
-        loop->pipes = pipe->next;
-        loop->pipe_count--;
-        return pipe;
-    }
-    int fds[2];
-    pipe = calloc(1, sizeof *pipe);
-    if (!pipe || pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0) {
-        free(pipe);
-        return NULL;
-    }
-    pipe->out = fds[0];
-    pipe->in = fds[1];
-    /* A system that grants no larger pipe leaves the usual 64 KiB. */
-    fcntl(pipe->in, F_SETPIPE_SZ, LOOP_PIPE_LEN);
-    return pipe;
-}
-
 static void
-pipe_free(struct loop_pipe *pipe)
+pipe_close(struct loop_pipe *pipe)
 {
-    close(pipe->in);
-    close(pipe->out);
-    free(pipe);
-}
-
-static void
-pipe_release(struct loop *loop, struct loop_pipe *pipe)
-{
-    if (pipe->len || loop->pipe_count == LOOP_PIPES_KEPT) {
-        pipe_free(pipe);
-        return;
-    }
-    pipe->next = loop->pipes;
-    loop->pipes = pipe;
-    loop->pipe_count++;
+    if (pipe->in > 0)
+        close(pipe->in);
+    if (pipe->out > 0)
+        close(pipe->out);
+    if (pipe->null > 0)
+        close(pipe->null);
+    *pipe = (struct loop_pipe){0};
 }
 
 void
-sock_drop_pipe(struct sock *sock)
+loop_close_pipe(struct loop *loop)
 {
-    if (sock->pipe)
-        pipe_release(sock->loop, sock->pipe);
-    sock->pipe = NULL;
+    pipe_close(&loop->pipe);
 }
 
-void
-loop_free_pipes(struct loop *loop)
-{
-    while (loop->pipes) {
-        struct loop_pipe *pipe = loop->pipes;
-        loop->pipes = pipe->next;
-        pipe_free(pipe);
-    }
-}
-
-/* Fills an empty pipe. False: the system does not let us. */
+/* False: the system does not let us; pages are copied from now on. */
 static bool
-pipe_fill(struct loop_pipe *pipe, const char *pages, uint64_t len)
+pipe_open(struct loop *loop)
+{
+    struct loop_pipe *pipe = &loop->pipe;
+    int fds[2];
+    if (pipe->in > 0)
+        return true;
+    if (loop->no_splice)
+        return false;
+    if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) == 0) {
+        pipe->out = fds[0];
+        pipe->in = fds[1];
+        pipe->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        /* A system that grants no larger pipe leaves the usual 64 KiB. */
+        fcntl(pipe->in, F_SETPIPE_SZ, LOOP_PIPE_LEN);
+        if (pipe->null > 0)
+            return true;
+    }
+    loop->no_splice = true;
+    pipe_close(pipe);
+    return false;
+}
+
+/* Lends pages to the pipe; how many bytes, or 0 when the system does not let us. */
+static size_t
+pipe_fill(struct loop *loop, const char *pages, uint64_t len)
 {
     struct iovec iov = {(void *)pages, len < LOOP_PIPE_LEN ? len : LOOP_PIPE_LEN};
-    ssize_t lent = vmsplice(pipe->in, &iov, 1, SPLICE_F_NONBLOCK);
-    if (lent <= 0)
-        return false;
-    pipe->len = (uint32_t)lent;
-    return true;
+    if (!pipe_open(loop))
+        return 0;
+    ssize_t lent = vmsplice(loop->pipe.in, &iov, 1, SPLICE_F_NONBLOCK);
+    if (lent > 0)
+        return (size_t)lent;
+    loop->no_splice = errno == EPERM || errno == ENOSYS || errno == EACCES;
+    return 0;
 }
 
-/* A filled pipe for the sock. False: without one; the bytes have to be copied. */
-static bool
-sock_take_pipe(struct sock *sock, const char *pages, uint64_t len)
+static void
+pipe_empty(struct loop *loop, size_t len)
 {
-    struct loop *loop = sock->loop;
-    struct loop_pipe *pipe = loop->no_splice ? NULL : pipe_acquire(loop);
-    if (!pipe)
-        return false;
-    if (!pipe_fill(pipe, pages, len)) {
-        loop->no_splice = errno == EPERM || errno == ENOSYS || errno == EACCES;
-        pipe_free(pipe);
-        return false;
+    while (len) {
+        ssize_t dropped = splice(loop->pipe.out, NULL, loop->pipe.null, NULL, len, SPLICE_F_MOVE);
+        if (dropped <= 0) {
+            /* A fresh one is as good as an emptied one. */
+            pipe_close(&loop->pipe);
+            return;
+        }
+        len -= (size_t)dropped;
     }
-    sock->pipe = pipe;
-    return true;
 }
 
 ssize_t
 sock_send_pages(struct sock *sock, struct str head, const char *pages, uint64_t len)
 {
     must(!sock->send_pending && !sock->closing && len > 0);
-    if (!sock->pipe && !sock_take_pipe(sock, pages, len)) {
+    struct loop *loop = sock->loop;
+    size_t lent = pipe_fill(loop, pages, len);
+    if (lent == 0) {
         struct iovec iov[2] = {{(void *)head.ptr, head.len}, {(void *)pages, len}};
         unsigned first = head.len ? 0 : 1;
-        return sock->loop->ops->send(sock, iov + first, 2 - first);
+        return loop->ops->send(sock, iov + first, 2 - first);
     }
     ssize_t head_sent = send_head(sock, head);
-    if (head_sent != (ssize_t)head.len)
+    if (head_sent != (ssize_t)head.len) {
+        pipe_empty(loop, lent);
         return head_sent;
-    ssize_t sent = splice(sock->pipe->out, NULL, sock->fd, NULL, sock->pipe->len,
-                          SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-    if (sent < 0 && !is_full(errno))
-        return -errno;
+    }
+    ssize_t sent =
+        splice(loop->pipe.out, NULL, sock->fd, NULL, lent, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    int code = errno;
+    if (sent != (ssize_t)lent)
+        pipe_empty(loop, lent - (size_t)(sent > 0 ? sent : 0));
+    if (sent < 0 && !is_full(code))
+        return -code;
     if (sent < 0)
         return head_sent ? head_sent : wait_for_room(sock);
-    sock->pipe->len -= (uint32_t)sent;
-    if (sock->pipe->len == 0)
-        sock_drop_pipe(sock);
     return head_sent + sent;
 }

@@ -121,11 +121,9 @@ req_parse_target(struct req *req)
     return true;
 }
 
-void
-req_run(struct req *req)
+static void
+req_answer(struct req *req)
 {
-    req->pin = req->env->pin;
-    req->pin->use_count++;
     if (!req_parse_target(req))
         return;
     if (lacks_length(&req->head)) {
@@ -139,6 +137,20 @@ req_run(struct req *req)
         return;
     }
     req_static(req);
+}
+
+void
+req_run(struct req *req)
+{
+    struct req_env *env = req->env;
+    if (__atomic_load_n(env->generation, __ATOMIC_ACQUIRE) != env->seen_generation)
+        env->refresh(env);
+    req->pin = env->pin;
+    req->pin->use_count++;
+    req_answer(req);
+    /* A response with pieces missing must not go out. What req_refuse made is whole even so. */
+    if (arena_overflowed(&req->arena) && !req->response.close)
+        req_respond_error(req, 500);
 }
 
 void

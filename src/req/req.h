@@ -45,7 +45,12 @@ struct req_counters {
 /* What all requests of one worker share. Borrowed by every request; outlives them. */
 struct req_env {
     struct site_pin *pin; /* the current snapshot */
-    const int *health;    /* enum health_state, atomic */
+    /* Counts the snapshots that were put in place; one word for all workers, so that all change
+     * over at the same moment. When it has moved on, `refresh` makes `pin` the new one. */
+    const uint64_t *generation;
+    uint64_t seen_generation;
+    void (*refresh)(struct req_env *env);
+    const int *health; /* enum health_state, atomic */
     struct req_counters counters;
     int64_t now_s;            /* wall clock, seconds since 1970 */
     char date[HTTP_DATE_LEN]; /* now_s as text */

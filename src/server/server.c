@@ -34,7 +34,8 @@ struct server {
     unsigned workers_running;
     struct log_writer *access_writer, *error_writer;
     struct metrics_source metrics;
-    int health; /* enum health_state, atomic */
+    int health;          /* enum health_state, atomic */
+    uint64_t generation; /* of the snapshot, atomic */
     int signal_fd;
     sigset_t signals;
     struct timespec reload_mtime;
@@ -112,6 +113,7 @@ fill_worker_config(struct server *server)
         .spa = options->spa,
         .access_format = options->log_format == OPTIONS_LOG_JSON ? ACCESS_JSON : ACCESS_TEXT,
         .health = &server->health,
+        .generation = &server->generation,
         .render_metrics = metrics_render,
         .render_arg = &server->metrics,
     };
@@ -262,6 +264,20 @@ block_signals(struct server *server, struct error *error)
 
 /* --- running --- */
 
+/* Lays the snapshot ready for every worker, then moves the one word on that makes all of them take
+ * it. A worker that was left out by a failure keeps what it has; the next reload mends that. */
+static int
+offer_snapshot(struct server *server, struct snapshot *next)
+{
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (worker_offer_snapshot(&server->workers[i], next) != 0)
+            return -1;
+    __atomic_fetch_add(&server->generation, 1, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_refresh(&server->workers[i]);
+    return 0;
+}
+
 static void
 reload(struct server *server)
 {
@@ -279,9 +295,12 @@ reload(struct server *server)
         __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
         return;
     }
-    for (unsigned i = 0; i < server->worker_count; i++)
-        if (worker_set_snapshot(&server->workers[i], next) != 0)
-            log_error("reload: no memory; worker %u keeps the old site", i);
+    if (offer_snapshot(server, next) != 0) {
+        log_error("reload failed, keeping the old site: no memory");
+        __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
+        snapshot_unref(next);
+        return;
+    }
     snapshot_unref(server->snapshot);
     server->snapshot = next;
     note_site(server);

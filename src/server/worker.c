@@ -17,8 +17,6 @@
  * is given this long to bring it. */
 enum { DRAIN_IDLE_MS = 1000, DRAIN_STEP_MS = 20, ACCEPT_RETRY_MS = 100, ACCEPT_WARN_MS = 10000 };
 
-static struct worker_pin *worker_pin_new(struct worker *worker, struct snapshot *snapshot);
-
 /* --- hooks of the loop --- */
 
 static void
@@ -187,19 +185,30 @@ worker_pin_unused(struct site_pin *pin)
 }
 
 static void
-worker_swap_snapshot(struct loop_post *post)
+worker_take_snapshot(struct req_env *env)
 {
-    struct worker_pin *next =
-        (struct worker_pin *)((char *)post - offsetof(struct worker_pin, post));
-    struct site_pin *old = next->worker->env.pin;
-    next->worker->env.pin = &next->pin;
+    struct worker *worker = (struct worker *)((char *)env - offsetof(struct worker, env));
+    env->seen_generation = __atomic_load_n(env->generation, __ATOMIC_ACQUIRE);
+    struct worker_pin *next = __atomic_exchange_n(&worker->next_pin, NULL, __ATOMIC_ACQ_REL);
+    if (!next)
+        return;
+    struct site_pin *old = env->pin;
+    env->pin = &next->pin;
     old->retired = true;
     if (old->use_count == 0)
         old->unused(old);
 }
 
+static void
+worker_refresh_now(struct loop_post *post)
+{
+    struct worker *worker = (struct worker *)((char *)post - offsetof(struct worker, refresh_post));
+    __atomic_store_n(&worker->refresh_posted, false, __ATOMIC_RELEASE);
+    worker_take_snapshot(&worker->env);
+}
+
 static struct worker_pin *
-worker_pin_new(struct worker *worker, struct snapshot *snapshot)
+worker_pin_new(struct snapshot *snapshot)
 {
     struct worker_pin *pin = calloc(1, sizeof *pin);
     if (!pin)
@@ -207,19 +216,26 @@ worker_pin_new(struct worker *worker, struct snapshot *snapshot)
     pin->pin.site = snapshot->site;
     pin->pin.unused = worker_pin_unused;
     pin->snapshot = snapshot_ref(snapshot);
-    pin->worker = worker;
-    pin->post.run = worker_swap_snapshot;
     return pin;
 }
 
 int
-worker_set_snapshot(struct worker *worker, struct snapshot *snapshot)
+worker_offer_snapshot(struct worker *worker, struct snapshot *snapshot)
 {
-    struct worker_pin *pin = worker_pin_new(worker, snapshot);
+    struct worker_pin *pin = worker_pin_new(snapshot);
     if (!pin)
         return -1;
-    loop_post(worker->loop, &pin->post);
+    struct worker_pin *unseen = __atomic_exchange_n(&worker->next_pin, pin, __ATOMIC_ACQ_REL);
+    if (unseen)
+        unseen->pin.unused(&unseen->pin);
     return 0;
+}
+
+void
+worker_refresh(struct worker *worker)
+{
+    if (!__atomic_exchange_n(&worker->refresh_posted, true, __ATOMIC_ACQ_REL))
+        loop_post(worker->loop, &worker->refresh_post);
 }
 
 /* --- life --- */
@@ -239,9 +255,13 @@ worker_init(struct worker *worker, const struct worker_config *config, struct sn
     pthread_cond_init(&worker->start_cond, NULL);
     timer_init(&worker->accept_timer, worker_accept_again);
     timer_init(&worker->drain_timer, worker_drain_step);
+    worker->env.generation = config->generation;
+    worker->env.seen_generation = *config->generation;
+    worker->env.refresh = worker_take_snapshot;
+    worker->refresh_post.run = worker_refresh_now;
     worker->drain_post.run = worker_drain_now;
     worker->abort_post.run = worker_abort_now;
-    struct worker_pin *pin = worker_pin_new(worker, snapshot);
+    struct worker_pin *pin = worker_pin_new(snapshot);
     if (!pin)
         return error_set(error, "no memory for a worker");
     worker->env.pin = &pin->pin;
@@ -332,6 +352,8 @@ void
 worker_deinit(struct worker *worker)
 {
     struct site_pin *pin = worker->env.pin;
+    if (worker->next_pin)
+        worker->next_pin->pin.unused(&worker->next_pin->pin);
     pin->unused(pin);
     buf_deinit(&worker->line);
     pthread_mutex_destroy(&worker->start_lock);

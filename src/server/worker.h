@@ -25,6 +25,7 @@ struct worker_config {
     bool spa;
     enum access_format access_format;
     const int *health;
+    const uint64_t *generation; /* see struct req_env */
     void (*render_metrics)(void *arg, struct buf *out);
     void *render_arg;
 };
@@ -39,14 +40,15 @@ struct worker_listener {
 struct worker_pin {
     struct site_pin pin; /* first */
     struct snapshot *snapshot;
-    struct loop_post post;
-    struct worker *worker;
 };
 
 struct worker {
     const struct worker_config *config;
     struct loop *loop;
     struct req_env env;
+    struct worker_pin *next_pin; /* atomic: put there by the main thread, taken by the worker */
+    struct loop_post refresh_post;
+    bool refresh_posted; /* atomic */
     struct conn_pool pool;
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_count;
@@ -75,8 +77,12 @@ void worker_add_listener(struct worker *worker, int fd, bool shared, bool is_adm
 /* Starts the thread and waits until its loop is made. */
 int worker_start(struct worker *worker, struct error *error) MUST_USE;
 
-/* Makes this the current snapshot, soon; takes a reference. Without memory: -1, nothing changes. */
-int worker_set_snapshot(struct worker *worker, struct snapshot *snapshot) MUST_USE;
+/* Lays a snapshot ready (a reference is taken); it becomes current when the generation moves on.
+ * Without memory: -1. May be called again before that, for a newer one. */
+int worker_offer_snapshot(struct worker *worker, struct snapshot *snapshot) MUST_USE;
+/* After the generation has moved on: lets a worker without requests notice it, so that the old
+ * snapshot goes. */
+void worker_refresh(struct worker *worker);
 /* Accept what is in the backlog, then no more; end connections as they become idle; end the thread
  * when none is left. */
 void worker_drain(struct worker *worker);

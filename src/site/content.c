@@ -1,30 +1,25 @@
-/* The memory file is written front to back through a staging buffer: contents are read straight
- * into it, hashed there, and go out in pieces of a megabyte. Which files are preloaded is decided
- * in the order of paths, but they are read in the order of the archive, through a window for the
- * small ones; so loading a tar is one pass over it.
+/* Contents are read straight into the place they are served from, and hashed there; what is only
+ * hashed goes through a scratch buffer. Which files are preloaded is decided in the order of paths,
+ * but they are read in the order of the archive, through a window for the small ones; so loading a
+ * tar is one pass over it. That order also tells how much memory is needed before the first read.
  */
 #include "site/content.h"
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/must.h"
 #include "site/identity.h"
-#include "site/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     PIECE_LEN = 1 << 20,
-    PAGE_LEN = 4096,
-    SMALL_ALIGN = 16,
-    STAGE_LEN = PIECE_LEN + PAGE_LEN, /* one piece always fits behind its padding */
     WINDOW_LEN = 256 << 10,
+    DIRECT_LEN = 32 << 10, /* from here on a call of its own is cheaper than a copy */
     NAME_SHOWN = 200,
 };
 
@@ -36,26 +31,25 @@ content_store_init(struct content_store *store, uint64_t preload_max, uint64_t p
 {
     struct rlimit limit;
     *store = (struct content_store){
-        .fd = -1, .window_fd = -1, .preload_max = preload_max, .preload_total = preload_total};
+        .window_fd = -1, .preload_max = preload_max, .preload_total = preload_total};
     /* Most descriptors are for connections, and a reload has two sites at once. */
     store->open_max = SITE_OPEN_FILES_MAX;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < store->open_max)
         store->open_max = (unsigned)(limit.rlim_cur / 8);
-    store->stage = malloc(STAGE_LEN);
+    store->scratch = malloc(PIECE_LEN);
     store->window = malloc(WINDOW_LEN);
     store->open_files = malloc((store->open_max + 1) * sizeof *store->open_files);
-    if (!store->stage || !store->window || !store->open_files)
+    if (!store->scratch || !store->window || !store->open_files)
         return error_set(error, "no memory to load the content");
-    store->fd = memory_file_open(error);
-    return store->fd < 0 ? -1 : 0;
+    return 0;
 }
 
 static void
 free_buffers(struct content_store *store)
 {
-    free(store->stage);
+    free(store->scratch);
     free(store->window);
-    store->stage = NULL;
+    store->scratch = NULL;
     store->window = NULL;
 }
 
@@ -63,103 +57,57 @@ void
 content_store_deinit(struct content_store *store)
 {
     free_buffers(store);
-    if (store->map)
-        munmap((void *)(uintptr_t)store->map, store->len);
-    if (store->fd >= 0)
-        close(store->fd);
+    page_store_deinit(&store->pages);
     for (unsigned i = 0; i < store->open_count; i++)
         close(store->open_files[i]);
     free(store->open_files);
-    *store = (struct content_store){.fd = -1, .window_fd = -1};
+    *store = (struct content_store){.window_fd = -1};
+}
+
+/* Where content of `len` bytes will lie; what is empty needs no place. NULL and a reason. */
+static char *
+reserve(struct content_store *store, uint64_t len, struct error *error)
+{
+    static char empty[1];
+    return len ? page_store_reserve(&store->pages, len, error) : empty;
+}
+
+/* `place` holds the whole content now. */
+static void
+keep(struct content_store *store, const char *place, uint64_t len, struct plan_bytes *out)
+{
+    if (len)
+        page_store_keep(&store->pages, place, len);
+    out->content = (struct site_content){.mem = place, .len = len, .fd = -1};
+    store->used += len;
 }
 
 int
-content_flush(struct content_store *store, struct error *error)
+content_expect(struct content_store *store, uint64_t len, struct error *error)
 {
-    for (size_t done = 0; done < store->stage_len;) {
-        ssize_t put = write(store->fd, store->stage + done, store->stage_len - done);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return error_set_errno(error, errno, "cannot write to the memory file");
-        done += (size_t)put;
-    }
-    store->stage_len = 0;
-    return 0;
-}
-
-/* Room for `len` bytes (at most PIECE_LEN) at the end of the stage; follow with commit. */
-static char *
-reserve(struct content_store *store, size_t len, struct error *error)
-{
-    must(len <= PIECE_LEN);
-    if (store->stage_len + len > STAGE_LEN && content_flush(store, error) < 0)
-        return NULL;
-    return store->stage + store->stage_len;
-}
-
-static void
-commit(struct content_store *store, size_t len)
-{
-    store->stage_len += len;
-    store->len += len;
-}
-
-/* Pads so that a content of this length can begin. */
-static int
-align(struct content_store *store, uint64_t len, struct error *error)
-{
-    size_t to = len >= PAGE_LEN ? PAGE_LEN : SMALL_ALIGN;
-    size_t pad = (size_t)(-store->len & (to - 1));
-    char *room = reserve(store, pad, error);
-    if (!room)
-        return -1;
-    memset(room, 0, pad);
-    commit(store, pad);
-    return 0;
+    return page_store_expect(&store->pages, len, error);
 }
 
 int
 content_add(struct content_store *store, struct str bytes, struct plan_bytes *out,
             struct error *error)
 {
-    if (align(store, bytes.len, error) < 0)
+    char *place = reserve(store, bytes.len, error);
+    if (!place)
         return -1;
-    out->content = (struct site_content){.len = bytes.len, .fd = store->fd, .off = store->len};
+    if (bytes.len)
+        memcpy(place, bytes.ptr, bytes.len);
+    keep(store, place, bytes.len, out);
     out->hash = content_hash(bytes);
     out->loaded = true;
-    store->used += bytes.len;
-    while (bytes.len > 0) {
-        struct str piece = str_first(bytes, PIECE_LEN);
-        char *room = reserve(store, piece.len, error);
-        if (!room)
-            return -1;
-        memcpy(room, piece.ptr, piece.len);
-        commit(store, piece.len);
-        bytes = str_skip(bytes, piece.len);
-    }
     return 0;
 }
 
 int
 content_seal(struct content_store *store, struct error *error)
 {
-    if (content_flush(store, error) < 0 || memory_file_seal(store->fd, error) < 0)
-        return -1;
     free_buffers(store);
-    if (store->len == 0)
-        return 0;
-    store->map = memory_file_map(store->fd, store->len, error);
-    return store->map ? 0 : -1;
-}
-
-struct site_content
-content_place(const struct content_store *store, const struct site_content *content)
-{
-    struct site_content placed = *content;
-    if (content->fd == store->fd)
-        placed.mem = content->len ? store->map + content->off : "";
-    return placed;
+    return page_store_seal(&store->pages, error);
 }
 
 /* --- reading --- */
@@ -201,15 +149,13 @@ fill_window(struct content_store *store, int fd, uint64_t off)
 static int
 read_through_window(struct content_store *store, int fd, uint64_t off, char *to, size_t len)
 {
-    if (len > WINDOW_LEN / 2)
-        return read_exactly(fd, off, to, len);
     for (bool filled = false;; filled = true) {
         if (fd == store->window_fd && off >= store->window_off &&
             off - store->window_off + len <= store->window_len) {
             memcpy(to, store->window + (off - store->window_off), len);
             return 0;
         }
-        if (filled)
+        if (filled || len >= DIRECT_LEN)
             return read_exactly(fd, off, to, len);
         if (fill_window(store, fd, off) < 0)
             return -1;
@@ -245,24 +191,21 @@ read_piece(struct content_store *store, const struct reading *reading, uint64_t 
     return result ? failed_reading(reading, result, error) : 0;
 }
 
+/* `place` is NULL for what is only hashed. */
 static int
-read_short(struct content_store *store, const struct reading *reading, struct content_hash *hash,
-           struct error *error)
+read_short(struct content_store *store, const struct reading *reading, char *place,
+           struct content_hash *hash, struct error *error)
 {
-    char *room = reserve(store, reading->len, error);
-    int result = room ? read_piece(store, reading, 0, room, reading->len, error) : -1;
-    if (result < 0)
-        return result;
-    if (reading->need_hash)
+    char *room = place ? place : store->scratch;
+    int result = read_piece(store, reading, 0, room, reading->len, error);
+    if (result == 0 && reading->need_hash)
         *hash = content_hash(str_make(room, reading->len));
-    if (reading->preload)
-        commit(store, reading->len);
-    return 0;
+    return result;
 }
 
 static int
-read_long(struct content_store *store, const struct reading *reading, struct content_hash *hash,
-          struct error *error)
+read_long(struct content_store *store, const struct reading *reading, char *place,
+          struct content_hash *hash, struct error *error)
 {
     struct content_hasher *hasher = content_hasher_new();
     if (!hasher)
@@ -271,14 +214,11 @@ read_long(struct content_store *store, const struct reading *reading, struct con
     for (uint64_t done = 0; result == 0 && done < reading->len;) {
         uint64_t left = reading->len - done;
         size_t len = left < PIECE_LEN ? (size_t)left : PIECE_LEN;
-        char *room = reserve(store, len, error);
-        result = room ? read_piece(store, reading, done, room, len, error) : -1;
-        if (result < 0)
-            break;
-        if (reading->need_hash)
+        char *room = place ? place + done : store->scratch;
+        result = read_piece(store, reading, done, room, len, error);
+        /* Piece by piece, while it is still in the processor's cache. */
+        if (result == 0 && reading->need_hash)
             content_hasher_update(hasher, str_make(room, len));
-        if (reading->preload)
-            commit(store, len);
         done += len;
     }
     struct content_hash all = content_hasher_finish(hasher);
@@ -292,21 +232,22 @@ static int
 read_range(struct content_store *store, const struct reading *reading, struct plan_bytes *out,
            struct error *error)
 {
-    if (reading->preload && align(store, reading->len, error) < 0)
-        return -1;
-    uint64_t start = store->len;
+    char *place = NULL;
     int result = 0;
+    if (reading->preload) {
+        place = reserve(store, reading->len, error);
+        if (!place)
+            return -1;
+    }
     if (!reading->need_hash)
         out->hash = *reading->member->hash;
     if (reading->need_hash || reading->preload)
-        result = reading->len <= PIECE_LEN ? read_short(store, reading, &out->hash, error)
-                                           : read_long(store, reading, &out->hash, error);
+        result = reading->len <= PIECE_LEN ? read_short(store, reading, place, &out->hash, error)
+                                           : read_long(store, reading, place, &out->hash, error);
     if (result < 0)
         return result;
-    if (reading->preload) {
-        out->content = (struct site_content){.len = reading->len, .fd = store->fd, .off = start};
-        store->used += reading->len;
-    }
+    if (reading->preload)
+        keep(store, place, reading->len, out);
     out->loaded = true;
     return 0;
 }
@@ -320,7 +261,7 @@ fits(const struct content_store *store, uint64_t len)
 
 /* --- members --- */
 
-/* Of a tar, a memory file, or one file. */
+/* Of a tar (maybe unpacked in memory), or one file. */
 static int
 load_from_range(struct content_store *store, struct plan_entry *entry, bool preload,
                 struct error *error)
@@ -444,6 +385,17 @@ order_items(const struct content_store *store, const struct plan *plan, size_t *
     return items;
 }
 
+/* How much memory the preloaded items fill, as far as their sizes stay what they were. */
+static uint64_t
+preloaded_end(const struct plan *plan, const struct load_item *items, size_t count)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < count; i++)
+        if (items[i].preload)
+            end = page_store_end(end, plan->list[items[i].index].member->size);
+    return end;
+}
+
 int
 content_load(struct content_store *store, struct plan *plan, struct arena *arena,
              uint64_t *warnings, struct error *error)
@@ -453,6 +405,7 @@ content_load(struct content_store *store, struct plan *plan, struct arena *arena
     struct load_item *items = order_items(store, plan, &count);
     if (!items)
         return error_set(error, "no memory to load the content");
+    result = content_expect(store, preloaded_end(plan, items, count), error);
     for (size_t i = 0; i < count && result == 0; i++) {
         struct plan_entry *entry = &plan->list[items[i].index];
         result = entry->member->fd >= 0 ? load_from_range(store, entry, items[i].preload, error)

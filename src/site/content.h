@@ -1,25 +1,22 @@
 /* content: brings the bytes of a plan into their final place.
  *
- * What is preloaded lies in one memory file, written once, then sealed and mapped read-only: a
- * response can be sent from the mapping, or from the file without copying. Contents of a page or
- * more start on a page, smaller ones at 16 bytes. Everything else stays where it is and is only
- * hashed (unless an index knows the hash): in the tar, or in a file of the directory, kept open as
- * long as descriptors last.
+ * What is preloaded lies in one store of pages (page_store.h), written once and then read-only, so
+ * that the network can be handed the pages themselves. Everything else stays where it is and is
+ * only hashed (unless an index knows the hash): in the tar, or in a file of the directory, kept
+ * open as long as descriptors last.
  */
 #ifndef TARN_SITE_CONTENT_H
 #define TARN_SITE_CONTENT_H
 
+#include "site/page_store.h"
 #include "site/plan.h"
 
 struct content_store {
-    int fd; /* the memory file; -1 before init */
-    uint64_t len;
-    const char *map; /* after seal; NULL while empty */
-    uint64_t used;   /* of preload_total */
+    struct page_store pages;
+    uint64_t used; /* of preload_total */
     uint64_t preload_max, preload_total;
-    char *stage; /* not yet written to the file */
-    size_t stage_len;
-    char *window; /* what was read of a tar */
+    char *scratch; /* for what is only hashed */
+    char *window;  /* what was read of a tar */
     int window_fd;
     uint64_t window_off;
     size_t window_len;
@@ -29,7 +26,7 @@ struct content_store {
 
 int content_store_init(struct content_store *store, uint64_t preload_max, uint64_t preload_total,
                        struct error *error) MUST_USE;
-/* Harmless on a zeroed store whose fd is -1, and twice. */
+/* Harmless on a zeroed store, and twice. */
 void content_store_deinit(struct content_store *store);
 
 /* Loading failed because a file (named in *error) changed meanwhile: worth another try from the
@@ -47,18 +44,15 @@ int content_load(struct content_store *store, struct plan *plan, struct arena *a
 int content_precompress(struct content_store *store, struct plan *plan, struct arena *arena,
                         struct error *error) MUST_USE;
 
+/* Says that bytes which fill `len` bytes of memory (summed up with page_store_end) are added next;
+ * worth it for many. */
+int content_expect(struct content_store *store, uint64_t len, struct error *error) MUST_USE;
+
 /* Adds bytes made at load, whatever the ceilings. */
 int content_add(struct content_store *store, struct str bytes, struct plan_bytes *out,
                 struct error *error) MUST_USE;
 
-/* Writes out what was added so far, so that the memory file has it all. */
-int content_flush(struct content_store *store, struct error *error) MUST_USE;
-
-/* Ends adding: seals and maps the file. */
+/* Ends adding: from now on nobody can write to what was loaded. */
 int content_seal(struct content_store *store, struct error *error) MUST_USE;
-
-/* The content with `mem` filled in when it lies in the memory file. After content_seal. */
-struct site_content content_place(const struct content_store *store,
-                                  const struct site_content *content);
 
 #endif

@@ -234,7 +234,7 @@ name_pages(struct loading *loading)
         site->spa = route_table_find(&site->table, STR("/index.html"));
 }
 
-/* Content that is not in the memory file outlives the source: what it points at is copied. */
+/* Content that is not preloaded outlives the source: what it points at is copied. */
 static int
 keep_content(struct loading *loading, const struct member *member, struct site_content *content)
 {
@@ -263,7 +263,7 @@ keep_what_is_used(struct loading *loading)
     for (size_t i = 0; i < loading->plan.count; i++) {
         struct plan_entry *entry = &loading->plan.list[i];
         struct site_content *content = &entry->bytes.content;
-        if (!entry->bytes.loaded || content->fd == site->store.fd)
+        if (!entry->bytes.loaded || content->mem)
             continue;
         if (keep_content(loading, entry->member, content) < 0)
             return -1;
@@ -290,7 +290,7 @@ count_content(struct loading *loading)
             continue;
         stats->file_count++;
         stats->content_len += entry->bytes.content.len;
-        stats->preloaded_count += entry->bytes.content.fd == loading->site->store.fd;
+        stats->preloaded_count += entry->bytes.content.mem != NULL;
     }
     stats->preloaded_len = loading->site->store.used;
     stats->route_count = loading->site->route_count;
@@ -330,7 +330,6 @@ load_once(const struct site_config *config, struct site **out, struct error *err
     if (!site)
         return error_set(error, "no memory for the site");
     loading.site = site;
-    site->store.fd = -1;
     arena_init(&site->arena, SITE_ARENA_MAX, ARENA_BLOCK_LEN);
     arena_init(&loading.arena, SITE_ARENA_MAX, ARENA_BLOCK_LEN);
     member_list_init(&loading.members, &loading.arena);

@@ -4,7 +4,6 @@
  */
 #include "site/compress.h"
 #include "site/content.h"
-#include "site/memory_file.h"
 
 #include "http/mime.h"
 
@@ -12,7 +11,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum { THREADS_MAX = 16 };
 
@@ -21,10 +19,10 @@ struct job {
     enum http_coding coding;
     struct str result; /* heap; empty when it is not worth it */
     bool failed;
+    bool drop; /* there is no room for it, or nothing to add */
 };
 
 struct job_list {
-    const char *map; /* the memory file so far */
     struct job *list;
     size_t count;
     atomic_size_t next;
@@ -40,7 +38,7 @@ work(void *arg)
             return NULL;
         struct job *job = &jobs->list[index];
         const struct site_content *content = &job->entry->bytes.content;
-        struct str input = str_make(jobs->map + content->off, content->len);
+        struct str input = str_make(content->mem, content->len);
         job->failed = compress_buffer(job->coding, input, &job->result) < 0;
     }
 }
@@ -68,23 +66,22 @@ run_jobs(struct job_list *jobs)
 }
 
 static bool
-wants_variants(const struct content_store *store, const struct plan_entry *entry)
+wants_variants(const struct plan_entry *entry)
 {
     return !entry->member->is_dir && !entry->is_variant && entry->bytes.loaded &&
-           entry->bytes.content.fd == store->fd && entry->bytes.content.len > 0 &&
+           entry->bytes.content.mem && entry->bytes.content.len > 0 &&
            mime_is_compressible(entry->type);
 }
 
 static int
-list_jobs(const struct content_store *store, struct plan *plan, struct arena *arena,
-          struct job_list *jobs, struct error *error)
+list_jobs(struct plan *plan, struct arena *arena, struct job_list *jobs, struct error *error)
 {
     jobs->list = malloc((plan->file_count + 1) * HTTP_CODING_IDENTITY * sizeof *jobs->list);
     if (!jobs->list)
         return error_set(error, "no memory to compress the content");
     for (size_t i = 0; i < plan->count; i++) {
         struct plan_entry *entry = &plan->list[i];
-        if (!wants_variants(store, entry))
+        if (!wants_variants(entry))
             continue;
         entry->made = arena_alloc(arena, HTTP_CODING_IDENTITY * sizeof *entry->made);
         if (!entry->made)
@@ -97,20 +94,37 @@ list_jobs(const struct content_store *store, struct plan *plan, struct arena *ar
     return 0;
 }
 
+/* Spends what is left of the ceiling in the order of the jobs: results that do not fit are
+ * dropped. */
+static void
+drop_what_exceeds(const struct content_store *store, struct job_list *jobs)
+{
+    uint64_t used = store->used;
+    for (size_t i = 0; i < jobs->count; i++) {
+        struct job *job = &jobs->list[i];
+        job->drop = job->result.len == 0 || used > store->preload_total ||
+                    job->result.len > store->preload_total - used;
+        used += job->drop ? 0 : job->result.len;
+    }
+}
+
 static int
 add_results(struct content_store *store, const struct job_list *jobs, struct error *error)
 {
+    uint64_t end = 0;
     for (size_t i = 0; i < jobs->count; i++) {
-        const struct job *job = &jobs->list[i];
-        if (job->failed)
+        if (jobs->list[i].failed)
             return error_set(error, "no memory to compress the content");
-        if (job->result.len == 0 || store->used > store->preload_total ||
-            job->result.len > store->preload_total - store->used)
-            continue;
-        if (content_add(store, job->result, &job->entry->made[job->coding], error) < 0)
-            return -1;
+        if (!jobs->list[i].drop)
+            end = page_store_end(end, jobs->list[i].result.len);
     }
-    return 0;
+    int result = content_expect(store, end, error);
+    for (size_t i = 0; i < jobs->count && result == 0; i++) {
+        const struct job *job = &jobs->list[i];
+        if (!job->drop)
+            result = content_add(store, job->result, &job->entry->made[job->coding], error);
+    }
+    return result;
 }
 
 int
@@ -118,20 +132,12 @@ content_precompress(struct content_store *store, struct plan *plan, struct arena
                     struct error *error)
 {
     struct job_list jobs = {0};
-    if (content_flush(store, error) < 0)
-        return -1;
-    uint64_t len = store->len;
-    int result = list_jobs(store, plan, arena, &jobs, error);
-    if (result == 0 && jobs.count > 0) {
-        jobs.map = memory_file_map(store->fd, len, error);
-        result = jobs.map ? 0 : -1;
-    }
+    int result = list_jobs(plan, arena, &jobs, error);
     if (result == 0 && jobs.count > 0) {
         run_jobs(&jobs);
+        drop_what_exceeds(store, &jobs);
         result = add_results(store, &jobs, error);
     }
-    if (jobs.map)
-        munmap((void *)(uintptr_t)jobs.map, len);
     for (size_t i = 0; i < jobs.count; i++)
         free((void *)(uintptr_t)jobs.list[i].result.ptr);
     free(jobs.list);

@@ -116,7 +116,7 @@ new_file_route(struct route_builder *builder, const struct plan_entry *entry,
     route->mtime = shown_mtime(builder, entry);
     for (unsigned i = 0; i < count; i++) {
         struct render_input input = {
-            .content = content_place(&builder->site->store, &found[i]->content),
+            .content = found[i]->content,
             .hash = found[i]->hash,
             .type = entry->type,
             .cache_control = cache_control(builder, entry),
@@ -193,7 +193,7 @@ add_listing(struct route_builder *builder, const struct plan_entry *entry, struc
     route->codings = 1u << HTTP_CODING_IDENTITY;
     for (unsigned i = 0; i < 2; i++) {
         struct render_input input = {
-            .content = content_place(&builder->site->store, &entry->listing[i].content),
+            .content = entry->listing[i].content,
             .hash = entry->listing[i].hash,
             .type = types[i],
             .cache_control = STR("no-cache"),

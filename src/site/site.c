@@ -1,5 +1,6 @@
 #include "site/site.h"
 
+#include "base/must.h"
 #include "site/identity.h"
 #include "site/site_internal.h"
 
@@ -82,6 +83,7 @@ site_content_is_unchanged(const struct site_content *content, int fd)
 int
 site_content_open(const struct site_content *content, int *fd, bool *owned, struct error *error)
 {
+    must(!content->mem);
     *owned = content->fd < 0;
     *fd = content->fd;
     if (*owned) {

@@ -36,15 +36,16 @@ struct site_config {
 
 /* The bytes of one representation. */
 struct site_content {
-    const char *mem; /* preloaded content; NULL: read by range from a descriptor */
+    const char *mem; /* preloaded: in pages of its own that are never written again, on a page when
+                        it has 4096 bytes or more; NULL: read by range from a descriptor */
     uint64_t len;
-    int fd; /* the memory file, the tar or the opened file: readable at off for len bytes, also when
-               mem is set; -1: open `path` */
+    int fd; /* without mem: the tar or the opened file, readable at off for len bytes; -1: open
+               `path`; with mem always -1 */
     uint64_t off;
     const char *path; /* without mem: the file that holds the bytes, to be opened when fd is -1, and
                          for messages */
-    const struct site_identity *identity; /* what the descriptor must still be; NULL for the memory
-                                             file, which cannot change */
+    const struct site_identity *identity; /* what the descriptor must still be; NULL for content
+                                             that cannot change: in memory or in a memory file */
 };
 
 /* What a file was when it was loaded (from fstat). */
@@ -125,9 +126,9 @@ const struct site_stats *site_stats(const struct site *site);
 void site_each(const struct site *site, void (*visit)(void *arg, const struct site_route *route),
                void *arg);
 
-/* A descriptor for content without `mem`, or with it: *fd is readable at content->off. *owned: the
- * caller closes it. Checks the identity: a file that is gone, shrunk or changed since it was loaded
- * gives -1 and a line in *error. */
+/* A descriptor for content without `mem`: *fd is readable at content->off. *owned: the caller
+ * closes it. Checks the identity: a file that is gone, shrunk or changed since it was loaded gives
+ * -1 and a line in *error. */
 int site_content_open(const struct site_content *content, int *fd, bool *owned,
                       struct error *error) MUST_USE;
 

@@ -145,7 +145,7 @@ field(const struct site_rep *rep, const char *name)
     return STR("");
 }
 
-/* What a client would get, from memory and from the descriptor. */
+/* What a client would get, from memory or from the descriptor. */
 static inline void
 assert_body(struct fixture *fixture, const struct site_rep *rep, const char *wanted)
 {
@@ -155,8 +155,11 @@ assert_body(struct fixture *fixture, const struct site_rep *rep, const char *wan
     size_t len = strlen(wanted);
     assert_true(len <= sizeof read_back);
     assert_int_equal(rep->content.len, len);
-    if (rep->content.mem)
+    if (rep->content.mem) {
+        assert_int_equal(rep->content.fd, -1);
         assert_memory_equal(rep->content.mem, wanted, len);
+        return;
+    }
     if (site_content_open(&rep->content, &fd, &owned, &fixture->error) < 0)
         fail_msg("%s", fixture->error.text);
     assert_int_equal(pread(fd, read_back, len, (off_t)rep->content.off), len);
