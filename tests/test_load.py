@@ -139,7 +139,7 @@ SLOW_ATTACKS = {
 
 
 @pytest.mark.parametrize("kind", SLOW_ATTACKS)
-def test_slow_attacks(launch, folder, kind):
+def test_slow_attacks(launch, folder, kind, slowness):
     tool = shutil.which("slowhttptest")
     if tool is None:
         pytest.skip("slowhttptest is not installed")
@@ -163,7 +163,7 @@ def test_slow_attacks(launch, folder, kind):
     try:
         served = 0
         while attack.poll() is None:
-            assert_still_serving(server, timeout=2)
+            assert_still_serving(server, timeout=5 * slowness)
             served += 1
             time.sleep(0.05)
     finally:

@@ -148,7 +148,7 @@ def test_sighup_under_load_fails_no_request(launch, folder):
     assert len(traffic.bodies) > 5
 
 
-def test_reloads_leak_nothing(launch, folder):
+def test_reloads_leak_nothing(launch, folder, slowness):
     server = launch(folder)
 
     def reload(i):
@@ -162,7 +162,8 @@ def test_reloads_leak_nothing(launch, folder):
     for i in range(5, 30):
         reload(i)
     wait_until(lambda: server.descriptor_count() <= descriptors + 3, 5, "closed descriptors")
-    assert server.resident_kib() < resident + 30_000
+    # A sanitizer keeps freed memory, and looks for leaks itself at the end.
+    assert slowness > 1 or server.resident_kib() < resident + 10_000
 
 
 BREAKAGES = {

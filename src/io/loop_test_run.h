@@ -34,6 +34,7 @@ struct world {
     bool (*done)(void *arg);
     void *done_arg;
     uint64_t give_up_ns;
+    unsigned turns;
     bool gave_up;
 };
 
@@ -60,13 +61,13 @@ world_look(void *arg)
     if (world->done && world->done(world->done_arg)) {
         world->done = NULL;
         loop_stop(world->loop);
-    } else if (loop_now_ns(world->loop) >= world->give_up_ns) {
+    } else if (world->turns++ && loop_now_ns(world->loop) >= world->give_up_ns) {
         world->gave_up = true;
         loop_stop(world->loop);
     }
 }
 
-/* Runs the loop until `done`, at most so long. Whether it was. */
+/* Runs the loop until `done`, at most so long, but for one turn at least. Whether it was. */
 static inline bool
 world_runs_until(struct world *world, bool (*done)(void *arg), void *arg, unsigned ms)
 {
@@ -74,6 +75,7 @@ world_runs_until(struct world *world, bool (*done)(void *arg), void *arg, unsign
     world->done = done;
     world->done_arg = arg;
     world->gave_up = false;
+    world->turns = 0;
     world->give_up_ns = loop_now_ns(world->loop) + ms * MS;
     timer_set(loop_timers(world->loop), &world->tick, loop_now_ns(world->loop) + TICK_MS * MS);
     loop_run(world->loop, &hooks);

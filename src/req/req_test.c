@@ -135,6 +135,34 @@ a_snapshot_is_held_until_the_last_request_with_it(void **state)
     assert_int_equal(next.use_count, 0);
 }
 
+static struct site_pin next_pin;
+
+static void
+take_next_pin(struct req_env *env)
+{
+    env->seen_generation = *env->generation;
+    env->pin = &next_pin;
+}
+
+/* From the moment that the generation has moved on, no request sees the old snapshot. */
+static void
+a_new_generation_is_taken_before_the_request_runs(void **state)
+{
+    struct world *world = *state;
+    world_make(world, "printf old >a");
+    ask(world, "GET /a", "");
+    req_end(&world->req);
+    next_pin = (struct site_pin){.site = world->pin.site};
+    world->env.refresh = take_next_pin;
+    world->generation++;
+    ask(world, "GET /a", "");
+    assert_int_equal(next_pin.use_count, 1);
+    assert_int_equal(world->pin.use_count, 0);
+    world->env.refresh = NULL;
+    ask(world, "GET /a", "");
+    assert_int_equal(next_pin.use_count, 1);
+}
+
 static void
 a_refusal_says_why_and_closes(void **state)
 {
@@ -179,6 +207,7 @@ main(void)
         world_test(answers_stay_well_formed_when_memory_runs_out),
         world_test(responses_are_counted_by_class),
         world_test(a_snapshot_is_held_until_the_last_request_with_it),
+        world_test(a_new_generation_is_taken_before_the_request_runs),
         world_test(a_refusal_says_why_and_closes),
         world_test(an_answer_can_be_replaced),
     };

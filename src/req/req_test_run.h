@@ -18,6 +18,7 @@ struct world {
     struct site_pin pin;
     struct req_env env;
     int health;
+    uint64_t generation;
     struct req req;
     struct http_field fields[FIELDS_MAX];
     struct h1_head_decoder decoder;
@@ -41,8 +42,10 @@ world_setup(void **state)
     if (!world || setup((void **)&world->fixture) != 0)
         return -1;
     world->pin.unused = world_pin_unused;
-    world->env =
-        (struct req_env){.pin = &world->pin, .health = &world->health, .now_s = 1700000000};
+    world->env = (struct req_env){.pin = &world->pin,
+                                  .generation = &world->generation,
+                                  .health = &world->health,
+                                  .now_s = 1700000000};
     http_date_format(world->env.now_s, world->env.date);
     req_init(&world->req, &world->env, world->fields, FIELDS_MAX);
     buf_init(&world->body, BODY_MAX);

@@ -78,7 +78,8 @@ static bool
 drain_all(struct log_writer *writer)
 {
     bool any = false;
-    for (struct log_ring *ring = writer->rings; ring; ring = ring->next)
+    for (struct log_ring *ring = __atomic_load_n(&writer->rings, __ATOMIC_ACQUIRE); ring;
+         ring = ring->next)
         any |= drain_ring(writer, ring);
     return any;
 }

@@ -113,6 +113,26 @@ the_two_ceilings_are_kept_in_the_order_of_paths(void **state)
 }
 
 static void
+made_variants_keep_the_ceiling(void **state)
+{
+    struct fixture *fixture = *state;
+    run(fixture, "cd in && seq 1 500 >a.css && seq 501 1000 >b.css");
+    fixture->config.precompress = true;
+    load(fixture);
+    uint64_t all = site_stats(fixture->site)->preloaded_len;
+    assert_int_equal(find(fixture, "/b.css")->codings, 15);
+    fixture->config.preload_total = all;
+    load(fixture);
+    assert_int_equal(site_stats(fixture->site)->preloaded_len, all);
+    /* One byte less: one variant of the last file goes. */
+    fixture->config.preload_total = all - 1;
+    load(fixture);
+    assert_int_equal(find(fixture, "/a.css")->rep_count, 4);
+    assert_int_equal(find(fixture, "/b.css")->rep_count, 3);
+    assert_true(site_stats(fixture->site)->preloaded_len < all - 1);
+}
+
+static void
 files_of_many_pieces_are_whole(void **state)
 {
     struct fixture *fixture = *state;
@@ -353,6 +373,7 @@ main(void)
         TEST(preloaded_content_lies_in_memory_that_cannot_be_written),
         TEST(lent_pages_outlive_the_site),
         TEST(the_two_ceilings_are_kept_in_the_order_of_paths),
+        TEST(made_variants_keep_the_ceiling),
         TEST(files_of_many_pieces_are_whole),
         TEST(a_file_that_ends_behind_the_window_is_whole),
         TEST(a_large_file_that_changes_is_refused),
