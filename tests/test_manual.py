@@ -125,7 +125,9 @@ def run_section(section, folder):
         process = subprocess.Popen(
             ["bash", "-c", script],
             cwd=folder / "work",
-            env=clean_environment({"PATH": f"{folder}/bin:{os.environ['PATH']}", "PORT": ports["8080"]}),
+            env=clean_environment(
+                {"PATH": f"{folder}/bin:{os.environ['PATH']}", "PORT": ports["8080"]}
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -224,13 +226,19 @@ def test_links_lead_somewhere(document):
 def test_tests_and_files_that_documents_name_exist():
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         text = document.read_text("utf-8")
-        for path, name in re.findall(r"`((?:src|tests|fuzz|tools)/[\w/.]+\.\w+)(?:::(\w+))?`", text):
+        for path, name in re.findall(
+            r"`((?:src|tests|fuzz|tools)/[\w/.]+\.\w+)(?:::(\w+))?`", text
+        ):
             assert (ROOT / path).exists(), f"{document.name} names {path}"
-            assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{document.name} names {path}::{name}"
+            assert not name or f"def {name}(" in (ROOT / path).read_text(
+                "utf-8"
+            ), f"{document.name} names {path}::{name}"
 
 
 def test_every_guarantee_names_a_test():
-    text = (ROOT / "SECURITY.md").read_text("utf-8").split("## Guarantees")[1].split("## Reporting")[0]
+    text = (
+        (ROOT / "SECURITY.md").read_text("utf-8").split("## Guarantees")[1].split("## Reporting")[0]
+    )
     guarantees = re.split(r"^\d+\. ", text, flags=re.M)[1:]
     assert guarantees
     for guarantee in guarantees:

@@ -146,6 +146,7 @@ client_open(struct client *client, struct scene *scene)
     client->fd = connect_to(&addr);
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     fcntl(listening, F_SETFL, 0);
     int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     assert_true(fd >= 0);

@@ -359,10 +359,12 @@ h1_refuse(struct h1 *h1, int status, struct str text, enum conn_end end)
     req_end(&h1->req);
     h1->started_ns = loop_now_ns(h1->conn->sock.loop);
     h1->record = (struct access_record){.version_minor = 1};
-    h1->req.head.method = HTTP_METHOD_OTHER;
     h1->end = (uint8_t)end;
     h1->close_after = true;
     req_refuse(&h1->req, status, text);
+    if (h1->conn->pool->log && h1->state == H1_HEAD && h1->head_started_ns)
+        h1_note_for_log(h1);
+    h1->req.head.method = HTTP_METHOD_OTHER;
     h1_start_response(h1);
 }
 
@@ -517,6 +519,8 @@ h1_keep(struct h1 *h1, struct str rest, bool from_stash)
             return false;
         }
     }
+    if (h1->state == H1_HEAD)
+        h1->req.head.base = h1->stash.ptr; /* where a head that is refused later is logged from */
     if (h1->stash.len > h1->conn->pool->config.head_max && !h1->starved)
         sock_recv_stop(&h1->conn->sock);
     else if (!h1->conn->peer_ended)
@@ -576,11 +580,11 @@ void
 h1_received(struct h1 *h1, const char *data, size_t len)
 {
     struct str input = str_make(data, len);
+    h1->starved = false;
     if (h1->conn->sock.send_pending) {
         h1_keep(h1, input, false);
         return;
     }
-    h1->starved = false;
     if (h1->stash.len == 0) {
         h1_run(h1, input, false);
         return;

@@ -42,7 +42,6 @@ void
 req_respond_text(struct req *req, int status, struct str text, struct str extra)
 {
     static const char common[] = "Content-Type: text/plain; charset=utf-8\r\n"
-                                 "Cache-Control: no-store\r\n"
                                  "X-Content-Type-Options: nosniff\r\n"
                                  "Content-Length: ";
     struct response *response = &req->response;
@@ -59,6 +58,8 @@ req_respond_text(struct req *req, int status, struct str text, struct str extra)
     response->block_count = 0;
     req_add_block(req, str_make(req->text, sizeof common - 1 + digits_len + 2));
     req_add_block(req, extra);
+    if (status >= 400)
+        req_add_block(req, STR("Cache-Control: no-store\r\n"));
     response->body_len = line.len;
     body_set_text(&req->body, line);
 }

@@ -103,8 +103,8 @@ void req_end(struct req *req);
 
 /* --- for actions --- */
 
-/* A response with a short text/plain body (a line; the newline is added) that is never cached.
- * `extra`: more header lines, or empty; must outlive the response. */
+/* A response with a short text/plain body (a line; the newline is added) that is never cached when
+ * it is an error. `extra`: more header lines, or empty; must outlive the response. */
 void req_respond_text(struct req *req, int status, struct str text, struct str extra);
 
 /* A page of the site, or else the plain text of the status: for 404 and the like. */

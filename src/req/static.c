@@ -177,9 +177,11 @@ respond_missing(struct req *req)
 }
 
 static void
-respond_multipart(struct req *req, const struct site_rep *rep, const struct http_ranges *ranges)
+respond_multipart(struct req *req, const struct site_route *route, const struct site_rep *rep,
+                  const struct http_ranges *ranges)
 {
-    struct str tag = str_first(str_skip(rep->etag, 1), 24);
+    struct str tag = arena_printf(&req->arena, "tarn-%016llx-%u", (unsigned long long)route->hash,
+                                  (unsigned)rep->coding);
     struct body_part *parts =
         arena_alloc(&req->arena, (2 * ranges->count + 1) * sizeof(struct body_part));
     uint64_t total = 0;
@@ -222,7 +224,7 @@ respond_multipart(struct req *req, const struct site_rep *rep, const struct http
 
 /* Whether the Range field decided the answer. */
 static bool
-respond_ranges(struct req *req, const struct site_rep *rep,
+respond_ranges(struct req *req, const struct site_route *route, const struct site_rep *rep,
                const struct http_validators *validators)
 {
     struct http_ranges ranges;
@@ -242,7 +244,7 @@ respond_ranges(struct req *req, const struct site_rep *rep,
         break;
     }
     if (ranges.count > 1) {
-        respond_multipart(req, rep, &ranges);
+        respond_multipart(req, route, rep, &ranges);
         return true;
     }
     const struct http_range *range = &ranges.list[0];
@@ -283,7 +285,8 @@ respond_conditional(struct req *req, const struct site_route *route, const struc
     case HTTP_PRECOND_NONE:
         break;
     }
-    return http_head_has(&req->head, HTTP_FIELD_RANGE) && respond_ranges(req, rep, &validators);
+    return http_head_has(&req->head, HTTP_FIELD_RANGE) &&
+           respond_ranges(req, route, rep, &validators);
 }
 
 static void
@@ -347,8 +350,10 @@ respond_rule(struct req *req, bool forced_only)
         respond_missing(req);
     else if (is_page)
         respond_page(req, redirect.status, route);
-    else
+    else {
         req_respond_error(req, redirect.status);
+        apply_rules(req);
+    }
     return true;
 }
 

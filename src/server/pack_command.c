@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "server/cpus.h"
+#include "server/size_text.h"
 #include "site/pack.h"
 
 #include <unistd.h>
@@ -28,8 +29,10 @@ pack_command(const struct options *options)
         log_error("pack: %s", error.text);
         return 1;
     }
-    log_info("packed %llu files and %llu precompressed variants, %.1f MiB into %.1f MiB",
-             (unsigned long long)stats.file_count, (unsigned long long)stats.variant_count,
-             (double)stats.input_len / 1048576.0, (double)stats.output_len / 1048576.0);
+    char input[SIZE_TEXT_MAX], output[SIZE_TEXT_MAX];
+    log_info("packed %llu file%s and %llu precompressed variant%s, %s into %s",
+             (unsigned long long)stats.file_count, stats.file_count == 1 ? "" : "s",
+             (unsigned long long)stats.variant_count, stats.variant_count == 1 ? "" : "s",
+             size_text(input, stats.input_len), size_text(output, stats.output_len));
     return 0;
 }

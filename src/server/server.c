@@ -5,6 +5,7 @@
 #include "server/cpus.h"
 #include "server/listen.h"
 #include "server/metrics.h"
+#include "server/size_text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,7 +20,8 @@
 
 #define MS ((uint64_t)1000000)
 
-enum { MAIN_POLL_MS = 1000, FDS_RESERVED = 128, FDS_PER_WORKER = 16, SIZE_TEXT_MAX = 32 };
+enum { SAME_SIGNAL_MS = 2, POLL_BURY_MS = 50, POLL_FILE_MS = 500 };
+enum { FDS_RESERVED = 128, FDS_PER_WORKER = 16 };
 
 struct server {
     const struct options *options;
@@ -119,28 +121,15 @@ fill_worker_config(struct server *server)
     };
 }
 
-/* A length for people: "8 B", "1.5 MiB". */
-static const char *
-size_text(char out[static SIZE_TEXT_MAX], uint64_t len)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)len;
-    unsigned unit = 0;
-    for (; value >= 1024 && unit < 4; unit++)
-        value /= 1024;
-    snprintf(out, SIZE_TEXT_MAX, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-    return out;
-}
-
 static void
 log_site(const struct server *server, const char *what)
 {
     const struct site_stats *stats = site_stats(server->snapshot->site);
     char content[SIZE_TEXT_MAX], preloaded[SIZE_TEXT_MAX];
-    log_info("%s %s: %llu files, %s, %s in memory, in %.1f ms%s", what, server->options->site,
-             (unsigned long long)stats->file_count, size_text(content, stats->content_len),
-             size_text(preloaded, stats->preloaded_len), (double)stats->load_ns / 1e6,
-             stats->from_index ? ", from the index" : "");
+    log_info("%s %s: %llu file%s, %s, %s in memory, in %.1f ms%s", what, server->options->site,
+             (unsigned long long)stats->file_count, stats->file_count == 1 ? "" : "s",
+             size_text(content, stats->content_len), size_text(preloaded, stats->preloaded_len),
+             (double)stats->load_ns / 1e6, stats->from_index ? ", from the index" : "");
 }
 
 static void
@@ -379,18 +368,38 @@ stop_workers(struct server *server)
         worker_abort(&server->workers[i]);
 }
 
+/* How long to sleep: an old snapshot is freed soon after its last request, a signal file is looked
+ * at twice a second. */
+static int
+poll_timeout_ms(const struct server *server)
+{
+    if (snapshot_bury() > 1)
+        return POLL_BURY_MS;
+    return server->options->reload_signal_file ? POLL_FILE_MS : -1;
+}
+
+/* timeout(1) and shells signal the process and then its group: the second of such a pair is no
+ * second signal. */
+static void
+drop_same_signal(struct server *server)
+{
+    const struct timespec pause = {.tv_nsec = SAME_SIGNAL_MS * (long)MS};
+    nanosleep(&pause, NULL);
+    while (next_signal(server, 0))
+        continue;
+}
+
 static void
 run(struct server *server)
 {
-    int timeout_ms = server->options->reload_signal_file ? MAIN_POLL_MS / 2 : MAIN_POLL_MS * 60;
     for (;;) {
-        int signal_number = next_signal(server, timeout_ms);
+        int signal_number = next_signal(server, poll_timeout_ms(server));
         if (signal_number == SIGTERM || signal_number == SIGINT)
             break;
         if (signal_number == SIGHUP || reload_file_changed(server))
             reload(server);
-        snapshot_bury();
     }
+    drop_same_signal(server);
     __atomic_store_n(&server->health, HEALTH_DRAINING, __ATOMIC_RELAXED);
     log_info("shutting down");
     wait_draining(server, now_ns() + server->options->shutdown_delay_ms * MS, NULL);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 static struct snapshot *_Atomic dead;
+static unsigned alive; /* the main thread's */
 
 int
 snapshot_new(struct snapshot **out, const struct site_config *config, struct error *error)
@@ -15,6 +16,7 @@ snapshot_new(struct snapshot **out, const struct site_config *config, struct err
         free(snapshot);
         return -1;
     }
+    alive++;
     snapshot->ref_count = 1;
     *out = snapshot;
     return 0;
@@ -37,7 +39,7 @@ snapshot_unref(struct snapshot *snapshot)
         continue;
 }
 
-void
+unsigned
 snapshot_bury(void)
 {
     struct snapshot *snapshot = atomic_exchange(&dead, NULL);
@@ -45,6 +47,8 @@ snapshot_bury(void)
         struct snapshot *next = snapshot->next_dead;
         site_free(snapshot->site);
         free(snapshot);
+        alive--;
         snapshot = next;
     }
+    return alive;
 }

@@ -25,7 +25,8 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* Any thread. */
 void snapshot_unref(struct snapshot *snapshot);
 
-/* Frees what nobody holds any more. Main thread, from time to time. */
-void snapshot_bury(void);
+/* Frees what nobody holds any more; how many are left, the current one included. Main thread, from
+ * time to time. */
+unsigned snapshot_bury(void);
 
 #endif

@@ -251,6 +251,7 @@ worker_init(struct worker *worker, const struct worker_config *config, struct sn
     worker->env.render_metrics = config->render_metrics;
     worker->env.render_arg = config->render_arg;
     buf_init(&worker->line, ACCESS_LINE_MAX);
+    conn_pool_init(&worker->pool, NULL, &worker->env, &config->conn);
     pthread_mutex_init(&worker->start_lock, NULL);
     pthread_cond_init(&worker->start_cond, NULL);
     timer_init(&worker->accept_timer, worker_accept_again);
@@ -299,7 +300,7 @@ worker_main(void *arg)
         worker_report_start(worker, -1);
         return NULL;
     }
-    conn_pool_init(&worker->pool, worker->loop, &worker->env, &worker->config->conn);
+    worker->pool.loop = worker->loop;
     worker->pool.has_room = worker_has_room;
     worker->pool.room_arg = worker;
     if (worker->access_ring) {

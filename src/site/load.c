@@ -153,6 +153,11 @@ open_source(struct loading *loading)
         loading->members.warnings++;
         return 0;
     }
+    if (result == 0 && !loading->single_file && (config->only_path || config->content_type)) {
+        log_warn("%s means nothing for %s, which is not one file",
+                 config->only_path ? "--path" : "--content-type", config->source);
+        loading->members.warnings++;
+    }
     return result < 0 ? -1 : 0;
 }
 
