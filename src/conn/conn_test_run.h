@@ -133,28 +133,46 @@ scene_ends(const struct scene *scene, enum conn_end end)
 
 /* --- clients --- */
 
-/* Connects; whether the pool took it at once. */
+/* A client with its end of a connection, and the other end for the pool. Whether that took it at
+ * once. */
+static inline bool
+client_start(struct client *client, struct scene *scene, int fd, int server_fd)
+{
+    int small = 32768;
+    *client = (struct client){.scene = scene, .fd = fd, .read_step = SIZE_MAX, .end = 1};
+    buf_init(&client->out, CLIENT_BYTES_MAX);
+    buf_init(&client->in, CLIENT_BYTES_MAX);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    setsockopt(server_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(server_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    return conn_accept(&scene->pool, server_fd, false);
+}
+
+/* Connects over TCP. */
 static inline bool
 client_open(struct client *client, struct scene *scene)
 {
     struct sockaddr_in addr;
-    int small = 32768, one = 1;
+    int one = 1;
     int listening = listen_on_loopback(&addr);
-    *client = (struct client){.scene = scene, .read_step = SIZE_MAX, .end = 1};
-    buf_init(&client->out, CLIENT_BYTES_MAX);
-    buf_init(&client->in, CLIENT_BYTES_MAX);
-    client->fd = connect_to(&addr);
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(client->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    int fd = connect_to(&addr);
     fcntl(listening, F_SETFL, 0);
-    int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    assert_true(fd >= 0);
+    int server_fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(server_fd >= 0);
     close(listening);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return conn_accept(&scene->pool, fd, false);
+    setsockopt(server_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return client_start(client, scene, fd, server_fd);
+}
+
+/* Connects over a Unix socket, which stays full until it is read. */
+static inline bool
+client_open_unix(struct client *client, struct scene *scene)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    return client_start(client, scene, fds[0], fds[1]);
 }
 
 static inline void

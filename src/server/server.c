@@ -476,8 +476,9 @@ server_check(const struct options *options)
         return 1;
     }
     const struct site_stats *stats = site_stats(snapshot->site);
-    printf("%s: %llu files, %llu paths, %llu bytes, %llu in memory, %llu warnings\n", options->site,
-           (unsigned long long)stats->file_count, (unsigned long long)stats->route_count,
+    printf("%s: %llu file%s, %llu paths, %llu bytes, %llu in memory, %llu warnings\n",
+           options->site, (unsigned long long)stats->file_count,
+           stats->file_count == 1 ? "" : "s", (unsigned long long)stats->route_count,
            (unsigned long long)stats->content_len, (unsigned long long)stats->preloaded_len,
            (unsigned long long)stats->warnings);
     snapshot_unref(snapshot);
