@@ -41,7 +41,8 @@ enum {
 enum {
     LOG_RING_LEN = 1 << 18,   /* lines of one worker on their way to the writer */
     ACCESS_TARGET_MAX = 4096, /* of a target or field in a line; the rest is cut */
-    ACCESS_LINE_MAX = 32768,
+    /* six of them, each byte escaped by up to six: no request is too long to be logged */
+    ACCESS_LINE_MAX = 6 * 6 * ACCESS_TARGET_MAX + 1024,
 };
 
 /* connections */

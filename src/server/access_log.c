@@ -26,10 +26,20 @@ append_text(struct buf *out, struct str s)
     }
 }
 
+/* The first ACCESS_TARGET_MAX bytes, or a few less when a character would be cut in two. */
+static struct str
+cut_between_characters(struct str s)
+{
+    size_t len = s.len < ACCESS_TARGET_MAX ? s.len : ACCESS_TARGET_MAX;
+    for (unsigned i = 0; i < 3 && len && len < s.len && (s.ptr[len] & 0xc0) == 0x80; i++)
+        len--;
+    return str_first(s, len);
+}
+
 static void
 append_json(struct buf *out, struct str s)
 {
-    s = str_first(s, ACCESS_TARGET_MAX);
+    s = cut_between_characters(s);
     bool utf8 = str_is_utf8(s);
     buf_append_char(out, '"');
     for (size_t i = 0; i < s.len; i++) {
