@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 
 import pytest
@@ -76,6 +77,13 @@ def launch(loop, request):
 def launch_module(loop, request):
     """The same for a server that all tests of a file share."""
     return launcher(loop, request)
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """pytest would keep the folders of three runs: gigabytes of large files."""
+    yield tmp_path
+    shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 @pytest.fixture

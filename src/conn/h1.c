@@ -521,7 +521,7 @@ h1_keep(struct h1 *h1, struct str rest, bool from_stash)
     }
     if (h1->state == H1_HEAD)
         h1->req.head.base = h1->stash.ptr; /* where a head that is refused later is logged from */
-    if (h1->stash.len > h1->conn->pool->config.head_max && !h1->starved)
+    if (h1->stash.len > h1->conn->pool->config.head_max)
         sock_recv_stop(&h1->conn->sock);
     else if (!h1->conn->peer_ended)
         sock_recv_start(&h1->conn->sock);
