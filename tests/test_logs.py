@@ -45,7 +45,7 @@ def flat(record):
 
 
 def test_json_fields(launch, folder, log):
-    server = launch(folder, "--access-log", log, "--log-format", "json")
+    server = launch(folder, "--access-log", log, "--log-format", "json", "--threads", "1")
     headers = ["Referer: https://from.test/page", "User-Agent: probe/1.0", "X-Request-Id: abc-123"]
     server.get("/a.txt?q=1", *headers)
     server.get("/missing", method="HEAD")
@@ -249,6 +249,16 @@ def test_a_full_disk_blocks_nothing(launch, folder):
     assert len(server.lines) < 50, "the failure is not repeated for every request"
 
 
+def fill(fifo):
+    """Takes the last free bytes of a pipe, so that the next write to it must wait."""
+    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            os.write(writer, b".")
+    except BlockingIOError:
+        os.close(writer)
+
+
 def test_standard_error_that_nobody_reads(folder, tmp_path):
     """A supervisor that stops reading its pipe cannot stop the server."""
     fifo = tmp_path / "stderr.fifo"
@@ -277,6 +287,7 @@ def test_standard_error_that_nobody_reads(folder, tmp_path):
         with Wire(("127.0.0.1", port), timeout=5) as wire:
             for i in range(2000):
                 assert wire.fetch(f"/a.txt?{i}{'p' * 200}").status == 200
+        fill(fifo)
         process.terminate()
         assert process.wait(10) == 0
     finally:

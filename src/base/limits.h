@@ -29,7 +29,7 @@ enum {
     LOOP_ACCEPT_BATCH = 64, /* connections accepted before others get their turn */
     LOOP_EPOLL_EVENTS = 256,
     LOOP_EPOLL_RECV_LEN = 65536,
-    LOOP_PIPE_LEN = 1 << 18,   /* bytes lent to one socket at a time */
+    LOOP_PIPE_LEN = 1 << 20,   /* bytes lent to one socket at a time; what systems grant a user */
     LOOP_URING_ENTRIES = 1024, /* submissions of one turn; more cost another system call */
     LOOP_URING_COMPLETIONS = 8192,
     LOOP_URING_BUFFERS = 256, /* receive buffers a worker; a power of two */

@@ -17,13 +17,17 @@ set_option(int fd, int level, int name, int value)
     setsockopt(fd, level, name, &value, sizeof value);
 }
 
+/* The descriptor, or -errno and *error. */
 static int
 open_socket(const struct addr *addr, bool reuse_port, struct error *error)
 {
     int family = addr->storage.ss_family;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return error_set_errno(error, errno, "cannot listen on %s", addr->text);
+    if (fd < 0) {
+        int code = errno;
+        error_set_errno(error, code, "cannot listen on %s", addr->text);
+        return -code;
+    }
     if (family != AF_UNIX) {
         set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         set_option(fd, SOL_SOCKET, SO_REUSEPORT, reuse_port);
@@ -35,9 +39,10 @@ open_socket(const struct addr *addr, bool reuse_port, struct error *error)
     }
     if (bind(fd, (const struct sockaddr *)&addr->storage, addr->len) != 0 ||
         listen(fd, LISTEN_BACKLOG) != 0) {
-        error_set_errno(error, errno, "cannot listen on %s", addr->text);
+        int code = errno;
+        error_set_errno(error, code, "cannot listen on %s", addr->text);
         close(fd);
-        return -1;
+        return -code;
     }
     return fd;
 }
@@ -50,7 +55,7 @@ reserve_port(struct addr *addr, struct error *error)
 {
     int fd = open_socket(addr, false, error);
     if (fd < 0)
-        return -1;
+        return fd;
     socklen_t len = sizeof addr->storage;
     struct sockaddr_storage bound;
     if (addr_port(addr) == 0 && getsockname(fd, (struct sockaddr *)&bound, &len) == 0) {
@@ -65,7 +70,8 @@ static int
 open_inet(struct listen_socket *out, unsigned workers, struct error *error)
 {
     int first = reserve_port(&out->addr, error);
-    if (first < 0 && out->addr.wildcard && out->addr.storage.ss_family == AF_INET6) {
+    bool no_ipv6 = first == -EAFNOSUPPORT || first == -EADDRNOTAVAIL;
+    if (no_ipv6 && out->addr.wildcard && out->addr.storage.ss_family == AF_INET6) {
         addr_to_ipv4_any(&out->addr);
         first = reserve_port(&out->addr, error);
     }

@@ -154,7 +154,7 @@ a_wildcard_half_taken_is_in_use(void **state)
         skip();
     assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
     snprintf(text, sizeof text, ":%u", ntohs(addr.sin6_port));
-    open_must_fail(text, 2, "Address already in use");
+    open_must_fail(text, 2, "[::]:");
     close(fd);
 }
 

@@ -183,17 +183,23 @@ log_writer_dropped(const struct log_writer *writer)
     return total;
 }
 
-void
-log_writer_free(struct log_writer *writer)
+bool
+log_writer_stop(struct log_writer *writer)
 {
     const struct timespec step = {.tv_nsec = 1000000};
-    if (!writer)
-        return;
     atomic_store(&writer->stop, true);
     writer_wake(writer);
     for (int i = 0; i < WRITER_STOP_MS && !atomic_load(&writer->stopped); i++)
         nanosleep(&step, NULL);
-    if (!atomic_load(&writer->stopped)) {
+    return atomic_load(&writer->stopped);
+}
+
+void
+log_writer_free(struct log_writer *writer)
+{
+    if (!writer)
+        return;
+    if (!log_writer_stop(writer)) {
         /* It hangs in a write that may never end. The process is about to: its memory stays. */
         pthread_detach(writer->thread);
         return;

@@ -30,7 +30,11 @@ int log_writer_reopen(struct log_writer *writer, struct error *error) MUST_USE;
 
 uint64_t log_writer_dropped(const struct log_writer *writer);
 
-/* Writes what is still there, waiting at most a second for a slow reader, and frees all. No worker
+/* Writes what is still there, waiting at most a second for a slow reader, and ends the thread;
+ * lines put later are lost. False: it still hangs in a write. Rings may still be in use. */
+bool log_writer_stop(struct log_writer *writer);
+
+/* Stops it and frees all. No worker
  * may use its ring any more. NULL is harmless. */
 void log_writer_free(struct log_writer *writer);
 

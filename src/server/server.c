@@ -172,6 +172,15 @@ log_listeners(const struct server *server)
     }
 }
 
+/* The main thread's lines take the way of the workers': a standard error that nobody reads must not
+ * keep it from its signals. */
+static void
+log_main_line(void *arg, struct str line)
+{
+    log_ring_put(arg, line);
+    log_ring_flush(arg);
+}
+
 static int
 open_logs(struct server *server, struct error *error)
 {
@@ -180,6 +189,10 @@ open_logs(struct server *server, struct error *error)
     bool to_stderr = strcmp(choice, "stderr") == 0 || (automatic && isatty(STDERR_FILENO));
     if (log_writer_new(&server->error_writer, NULL, STDERR_FILENO, error) != 0)
         return -1;
+    struct log_ring *ring = log_writer_add_ring(server->error_writer);
+    if (!ring)
+        return error_set(error, "no memory for the log");
+    log_set_sink(log_main_line, ring);
     if (to_stderr)
         server->access_writer = server->error_writer;
     else if (!automatic && strcmp(choice, "off") != 0)
@@ -339,7 +352,8 @@ wait_draining(struct server *server, uint64_t deadline_ns, bool (*done)(struct s
         if (signal_number == SIGTERM || signal_number == SIGINT) {
             log_warn("second signal: ending at once");
             for (unsigned i = 0; i < server->listening_count; i++)
-                listen_close(&server->listening[i]);
+                listen_unlink(&server->listening[i]);
+            (void)log_writer_stop(server->error_writer);
             _exit(1);
         }
     }
@@ -414,6 +428,7 @@ tear_down(struct server *server)
     for (unsigned i = server->workers_running; i < server->workers_inited; i++)
         worker_deinit(&server->workers[i]);
     free(server->workers);
+    log_set_sink(NULL, NULL);
     if (server->access_writer != server->error_writer)
         log_writer_free(server->access_writer);
     log_writer_free(server->error_writer);
@@ -477,10 +492,9 @@ server_check(const struct options *options)
     }
     const struct site_stats *stats = site_stats(snapshot->site);
     printf("%s: %llu file%s, %llu paths, %llu bytes, %llu in memory, %llu warnings\n",
-           options->site, (unsigned long long)stats->file_count,
-           stats->file_count == 1 ? "" : "s", (unsigned long long)stats->route_count,
-           (unsigned long long)stats->content_len, (unsigned long long)stats->preloaded_len,
-           (unsigned long long)stats->warnings);
+           options->site, (unsigned long long)stats->file_count, stats->file_count == 1 ? "" : "s",
+           (unsigned long long)stats->route_count, (unsigned long long)stats->content_len,
+           (unsigned long long)stats->preloaded_len, (unsigned long long)stats->warnings);
     snapshot_unref(snapshot);
     snapshot_bury();
     return 0;

@@ -143,7 +143,7 @@ find_finds_each_and_nothing_else(void **state)
     }
     finish(fixture);
     for (int i = 0; i < 200; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "f%d", i);
         const struct member *member = member_list_find(&fixture->members, str_from_cstr(name));
         assert_non_null(member);

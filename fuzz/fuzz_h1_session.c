@@ -1,0 +1,462 @@
+/* Fuzzes a whole connection: bytes in pieces into an HTTP/1 session over a socket pair, answers
+ * out. Input: one byte of mode, two of seed for the pieces, then the bytes of the peer; or, in the
+ * other mode, one byte for each request of a list.
+ *
+ * Checked: against a plain walk over the whole input with the decoders, every request is answered
+ * once and in order; what is malformed or cut off is answered with its status; an answer that says
+ * close is the last; every answer is well-formed and as long as it says; known files come whole;
+ * the connection ends, and nothing of it is left.
+ */
+#include "base/buf.h"
+#include "base/must.h"
+#include "conn/conn.h"
+#include "http/h1_chunk.h"
+#include "http/h1_head.h"
+#include "site/site.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    CONTROL_LEN = 3,
+    INPUT_MAX = 4096,
+    LIST_MAX = 40,
+    OUTPUT_MAX = 8 << 20,
+    HEAD_MAX = 2048,
+    FIELDS_MAX = 16,
+    BIG_LEN = CONN_SPLICE_MIN + 2000,
+    IDLE_TURNS_MAX = 4,
+};
+
+static struct fuzz_server {
+    struct loop *loop;
+    struct site *site;
+    struct site_pin pin;
+    struct req_env env;
+    struct conn_pool pool;
+    struct timer now; /* keeps a turn from waiting */
+    uint64_t generation;
+    int health;
+    unsigned looks;
+    unsigned logged;
+    size_t touched;
+} server;
+
+/* --- the server --- */
+
+static char big[BIG_LEN];
+
+static void
+write_file(const char *dir, const char *name, const char *text, size_t len)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *file = fopen(path, "w");
+    must(file && fwrite(text, 1, len, file) == len && fclose(file) == 0);
+}
+
+static void
+make_files(const char *dir)
+{
+    char name[8], text[8], path[256];
+    static char headers[4096];
+    for (unsigned i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "%u", i);
+        int len = snprintf(text, sizeof text, "n%u", i);
+        write_file(dir, name, text, (size_t)len);
+    }
+    for (size_t i = 0; i < BIG_LEN; i++)
+        big[i] = (char)('a' + i % 23);
+    write_file(dir, "big", big, BIG_LEN);
+    snprintf(path, sizeof path, "%s/long", dir);
+    must(mkdir(path, 0700) == 0);
+    write_file(dir, "long/index.html", "long", 4);
+    int len = snprintf(headers, sizeof headers, "/long/*\n  X-Long: %03500d\n", 1);
+    write_file(dir, "_headers", headers, (size_t)len);
+}
+
+static void
+pin_unused(struct site_pin *pin)
+{
+}
+
+static size_t
+touch(struct str s)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < s.len; i++)
+        sum += (unsigned char)s.ptr[i];
+    return sum;
+}
+
+static void
+log_record(void *arg, const struct access_record *record)
+{
+    server.touched += touch(record->method) + touch(record->target) + touch(record->host) +
+                      touch(record->referer) + touch(record->user_agent) +
+                      touch(record->request_id);
+    must(record->status >= 200 && record->complete);
+    server.logged++;
+}
+
+static void
+timer_is_now(struct timer *timer)
+{
+}
+
+static void
+start_server(void)
+{
+    char dir[] = "/tmp/tarn-fuzz-XXXXXX", command[64];
+    struct error error;
+    must(mkdtemp(dir) != NULL);
+    make_files(dir);
+    const struct site_config config = {
+        .source = dir, .preload_max = 1 << 20, .preload_total = 1 << 24, .index = "index.html"};
+    const struct conn_config conn_config = {.head_max = HEAD_MAX,
+                                            .fields_max = FIELDS_MAX,
+                                            .header_timeout_ns = 1000000000000,
+                                            .keepalive_timeout_ns = 1000000000000,
+                                            .io_timeout_ns = 1000000000000,
+                                            .connections_max = 10};
+    must(site_load(&config, &server.site, &error) == 0);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    must(system(command) == 0);
+    must(loop_new(&server.loop, LOOP_EPOLL, &error) == 0);
+    signal(SIGPIPE, SIG_IGN);
+    server.pin = (struct site_pin){.site = server.site, .unused = pin_unused};
+    server.env = (struct req_env){
+        .pin = &server.pin, .generation = &server.generation, .health = &server.health};
+    http_date_format(0, server.env.date);
+    timer_init(&server.now, timer_is_now);
+    conn_pool_init(&server.pool, server.loop, &server.env, &conn_config);
+    server.pool.log = log_record;
+}
+
+static void
+between_turns(void *arg)
+{
+    if (server.looks++ == 0)
+        timer_set(loop_timers(server.loop), &server.now, 1);
+    else
+        loop_stop(server.loop);
+}
+
+/* One turn that does not wait. */
+static void
+turn(void)
+{
+    const struct loop_hooks hooks = {.sleeps = between_turns};
+    server.looks = 0;
+    loop_run(server.loop, &hooks);
+}
+
+/* --- the peer --- */
+
+struct peer {
+    int fd;
+    struct str input; /* what is left to send */
+    struct buf output;
+    uint32_t seed;
+    size_t piece_max;
+    bool reads_late; /* only when nothing else goes on */
+    bool said_all, heard_all;
+};
+
+static uint32_t
+next_random(struct peer *peer)
+{
+    peer->seed ^= peer->seed << 13;
+    peer->seed ^= peer->seed >> 17;
+    peer->seed ^= peer->seed << 5;
+    return peer->seed;
+}
+
+static bool
+peer_say(struct peer *peer)
+{
+    if (peer->said_all)
+        return false;
+    if (peer->input.len == 0) {
+        shutdown(peer->fd, SHUT_WR);
+        peer->said_all = true;
+        return true;
+    }
+    size_t len = 1 + next_random(peer) % peer->piece_max;
+    struct str piece = str_first(peer->input, len);
+    ssize_t sent = send(peer->fd, piece.ptr, piece.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    must(sent > 0 || errno == EAGAIN || errno == EPIPE);
+    if (sent > 0)
+        peer->input = str_skip(peer->input, (size_t)sent);
+    else if (errno == EPIPE)
+        peer->input.len = 0;
+    return sent > 0;
+}
+
+static bool
+peer_hear(struct peer *peer)
+{
+    char *room = buf_reserve(&peer->output, 65536);
+    must(room != NULL);
+    ssize_t len = peer->heard_all ? -1 : recv(peer->fd, room, 65536, MSG_DONTWAIT);
+    if (len < 0) {
+        must(peer->heard_all || errno == EAGAIN);
+        return false;
+    }
+    buf_commit(&peer->output, (size_t)len);
+    peer->heard_all = len == 0;
+    return true;
+}
+
+/* The whole conversation. */
+static void
+peer_talk(struct peer *peer)
+{
+    unsigned idle_turns = 0;
+    while (!peer->heard_all) {
+        bool moved = peer_say(peer);
+        turn();
+        if (!peer->reads_late || !moved)
+            moved |= peer_hear(peer);
+        idle_turns = moved ? 0 : idle_turns + 1;
+        must(idle_turns < IDLE_TURNS_MAX);
+    }
+}
+
+static void
+peer_connect(struct peer *peer, struct str input, const uint8_t *control)
+{
+    int fds[2], room = control[2] & 16 ? 1 : 1 << 16;
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+    setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    *peer = (struct peer){.fd = fds[0], .input = input, .seed = 1 + control[1] + control[2] * 256u};
+    /* At most some dozen pieces, but for short inputs: byte by byte. */
+    peer->piece_max = control[1] % 4 == 0 ? INPUT_MAX : input.len / (1 + control[2] % 16) + 1;
+    peer->reads_late = control[1] % 2;
+    buf_init(&peer->output, OUTPUT_MAX);
+    must(conn_accept(&server.pool, fds[1], false));
+}
+
+static void
+peer_leave(struct peer *peer)
+{
+    close(peer->fd);
+    for (unsigned i = 0; i < 10 && server.pool.counters.active; i++)
+        turn();
+    must(server.pool.counters.active == 0 && server.pin.use_count == 0);
+}
+
+/* --- the answers --- */
+
+struct answer {
+    int status;
+    bool close;
+    bool has_length;
+    uint64_t len;
+    struct str body;
+};
+
+static void
+read_field(struct answer *answer, struct str line)
+{
+    struct str name = str_cut(&line, ':');
+    must(name.len > 0 && str_starts_with(line, STR(" ")));
+    if (str_eq(name, STR("Connection")))
+        answer->close = str_eq(line, STR(" close"));
+    if (str_eq(name, STR("Content-Length"))) {
+        must(!answer->has_length && str_to_u64(str_skip(line, 1), &answer->len));
+        answer->has_length = true;
+    }
+}
+
+/* Cuts the next answer off. */
+static struct answer
+read_answer(struct str *output, bool to_head)
+{
+    struct answer answer = {0};
+    size_t head_len = str_find(*output, STR("\r\n\r\n"));
+    must(head_len < output->len && str_starts_with(*output, STR("HTTP/1.1 ")));
+    struct str head = str_first(*output, head_len + 2);
+    *output = str_skip(*output, head_len + 4);
+    answer.status = atoi(head.ptr + 9);
+    must(answer.status >= 200 && answer.status < 600);
+    head = str_skip(head, str_find(head, STR("\r\n")) + 2);
+    must(str_starts_with(head, STR("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n")));
+    while (head.len) {
+        size_t len = str_find(head, STR("\r\n"));
+        read_field(&answer, str_first(head, len));
+        head = str_skip(head, len + 2);
+    }
+    bool has_body = !to_head && answer.status != 304 && answer.status != 204;
+    must(!has_body || answer.has_length);
+    if (has_body) {
+        must(answer.len <= output->len);
+        answer.body = str_first(*output, answer.len);
+        *output = str_skip(*output, answer.len);
+    }
+    return answer;
+}
+
+/* A file that was asked for by its plain name comes whole; without conditions it must come. */
+static void
+check_file(const struct http_head *head, const struct answer *answer)
+{
+    struct str target = http_head_target(head);
+    bool is_digit =
+        target.len == 2 && target.ptr[0] == '/' && target.ptr[1] >= '0' && target.ptr[1] <= '9';
+    bool is_big = str_eq(target, STR("/big"));
+    if (head->method != HTTP_METHOD_GET || (!is_digit && !is_big))
+        return;
+    if (head->field_count == 1 && head->body_kind == HTTP_BODY_NONE)
+        must(answer->status == 200);
+    if (answer->status != 200)
+        return;
+    if (is_digit) {
+        must(answer->body.len == 2 && answer->body.ptr[0] == 'n' &&
+             answer->body.ptr[1] == target.ptr[1]);
+        return;
+    }
+    must(str_eq(answer->body, str_make(big, BIG_LEN)));
+}
+
+/* Length of the request body in what follows a head; false: malformed, or cut off. */
+static bool
+body_len_of(const struct http_head *head, struct str rest, size_t *len)
+{
+    struct h1_chunk_decoder chunks;
+    struct str data;
+    size_t consumed;
+    *len = 0;
+    if (head->body_kind == HTTP_BODY_LENGTH) {
+        *len = head->content_length;
+        return head->content_length <= rest.len;
+    }
+    if (head->body_kind == HTTP_BODY_NONE)
+        return true;
+    h1_chunk_decoder_init(&chunks);
+    for (;;) {
+        enum h1_chunk_result result =
+            h1_chunk_decode(&chunks, rest.ptr + *len, rest.len - *len, &consumed, &data);
+        *len += consumed;
+        if (result != H1_CHUNK_DATA)
+            return result == H1_CHUNK_DONE;
+    }
+}
+
+/* Whether the server may, or must, make the answer to this request its last. */
+static bool
+ends_connection(const struct http_head *head)
+{
+    bool body = head->body_kind != HTTP_BODY_NONE;
+    return !head->keep_alive || (body && head->expect_continue) ||
+           (head->body_kind == HTTP_BODY_LENGTH && head->content_length > CONN_DISCARD_MAX);
+}
+
+/* Walks over all that was said and all that was heard. Returns the number of answers. */
+static unsigned
+check_answers(struct str input, struct str output)
+{
+    struct http_field fields[FIELDS_MAX];
+    struct http_head head;
+    struct h1_head_decoder decoder;
+    unsigned count = 0;
+    http_head_init(&head, fields, FIELDS_MAX);
+    while (input.len) {
+        size_t body_len;
+        h1_head_decoder_init(&decoder, &head, HEAD_MAX);
+        enum h1_result result = h1_head_decode(&decoder, input.ptr, input.len);
+        bool to_head = result == H1_DONE && head.method == HTTP_METHOD_HEAD;
+        bool body_is_whole =
+            result == H1_DONE && body_len_of(&head, str_skip(input, decoder.head_len), &body_len);
+        /* A refusal instead of the answer has a body, even to HEAD. */
+        bool refused = result != H1_DONE || (!body_is_whole && !ends_connection(&head));
+        struct str before = output;
+        struct answer answer = read_answer(&output, to_head);
+        if (refused && to_head && answer.close && output.len) {
+            output = before;
+            answer = read_answer(&output, false);
+        }
+        count++;
+        if (result == H1_MORE)
+            must(answer.status == 400 && answer.close);
+        if (result == H1_ERROR)
+            must(answer.status == h1_error_status(decoder.error) && answer.close);
+        if (refused || ends_connection(&head))
+            must(answer.close);
+        else if (answer.close)
+            must(answer.status >= 400);
+        if (result == H1_DONE && body_is_whole)
+            check_file(&head, &answer);
+        if (answer.close)
+            break;
+        input = str_skip(input, decoder.head_len + body_len);
+    }
+    must(output.len == 0);
+    return count;
+}
+
+/* --- generated requests --- */
+
+static const char *const requests[] = {
+    "GET /%c HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /%c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "HEAD /%c HTTP/1.1\r\nHost: a\r\n\r\n",
+    "\r\nGET /%c HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /%c HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    "POST /%c HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nGET / H",
+    "POST /%c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "PUT /%c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x\r\n\n\r\n0\r\nA:\r\n\r\n",
+    "GET /big HTTP/1.1\r\nHost: a%c\r\n\r\n",
+    "GET /long/ HTTP/1.1\r\nHost: a%c\r\n\r\n",
+    "HEAD /long/ HTTP/1.1\r\nHost: a%c\r\n\r\n",
+    "GET /long HTTP/1.1\r\nHost: a%c\r\n\r\n",
+    "GET /none%c HTTP/1.1\r\nHost: a\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a%c\r\n\r\n",
+    "GET /%c HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n",
+    "GET /big HTTP/1.1\r\nHost: a%c\r\nRange: bytes=0-9,100-20100,-7\r\n\r\n",
+};
+enum { REQUEST_COUNT = sizeof requests / sizeof *requests };
+
+static void
+generate(struct buf *out, const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size && i < LIST_MAX; i++)
+        buf_printf(out, requests[data[i] % REQUEST_COUNT], '0' + data[i] / REQUEST_COUNT % 10);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!server.loop)
+        start_server();
+    if (size < CONTROL_LEN || size > INPUT_MAX)
+        return 0;
+    struct buf generated;
+    struct peer peer;
+    struct str input = str_make((const char *)data + CONTROL_LEN, size - CONTROL_LEN);
+    bool is_list = data[0] % 2;
+    buf_init(&generated, OUTPUT_MAX);
+    if (is_list) {
+        generate(&generated, data + CONTROL_LEN, size - CONTROL_LEN);
+        input = buf_str(&generated);
+    }
+    server.logged = 0;
+    peer_connect(&peer, input, data);
+    peer_talk(&peer);
+    unsigned count = check_answers(input, buf_str(&peer.output));
+    must(server.logged == count);
+    if (is_list)
+        must(count == (size - CONTROL_LEN < LIST_MAX ? size - CONTROL_LEN : LIST_MAX));
+    peer_leave(&peer);
+    buf_deinit(&peer.output);
+    buf_deinit(&generated);
+    return 0;
+}
