@@ -44,6 +44,27 @@ a_head_that_does_not_come_in_time_is_answered(void **state)
     assert_ends(scene, CONN_END_HEADER_TIMEOUT, 1);
 }
 
+/* The time for a head begins with its first byte, not with the request before it. */
+static void
+a_slow_answer_does_not_shorten_the_time_for_the_next_head(void **state)
+{
+    struct scene *scene = *state;
+    struct client client;
+    scene->pool.config.header_timeout_ns = 100 * MS;
+    make_small(scene);
+    client_open(&client, scene);
+    client.read_step = 0;
+    client_get(&client, "/big");
+    client_say(&client, "GET /a HTTP/1.1\r\n");
+    client_run_for(&client, 120);
+    client.read_step = SIZE_MAX;
+    assert_int_equal(client_next(&client, false), 200);
+    client_run_for(&client, 30);
+    client_say(&client, "Host: a\r\n\r\n");
+    assert_next(&client, 200, "small");
+    client_close(&client);
+}
+
 static void
 a_body_that_does_not_come_in_time_is_answered(void **state)
 {
@@ -134,6 +155,16 @@ who_goes_on_sending_can_read_the_refusal(void **state)
     assert_ends(scene, CONN_END_DONE, 1);
 }
 
+static bool
+client_was_cut_off(void *arg)
+{
+    struct client *client = arg;
+    if (client->scene->pool.counters.active == 0)
+        return true;
+    client_pump(client);
+    return false;
+}
+
 static void
 who_never_stops_sending_is_cut_off(void **state)
 {
@@ -144,7 +175,9 @@ who_never_stops_sending_is_cut_off(void **state)
     client_say(&client, "nonsense\r\n\r\n");
     for (unsigned i = 0; i < 8000; i++)
         buf_printf(&client.out, "%01000d", 0);
-    run_until(scene->world, scene_is_empty, scene);
+    uint64_t before_ns = loop_now_ns(scene->world->loop);
+    run_until(scene->world, client_was_cut_off, &client);
+    assert_true(loop_now_ns(scene->world->loop) - before_ns < (CONN_LINGER_MS - 500) * MS);
     assert_ends(scene, CONN_END_BAD_REQUEST, 1);
     client_close(&client);
 }
@@ -379,6 +412,7 @@ run_group(const char *name)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_end_has_a_name),
         scene_test(a_head_that_does_not_come_in_time_is_answered),
+        scene_test(a_slow_answer_does_not_shorten_the_time_for_the_next_head),
         scene_test(a_body_that_does_not_come_in_time_is_answered),
         scene_test(an_idle_connection_ends_silently),
         scene_test(a_connection_without_a_first_request_ends_silently),

@@ -261,6 +261,21 @@ several_ranges_are_parts_of_one_body(void **state)
 }
 
 static void
+content_inside_a_tar_is_sent_from_its_place(void **state)
+{
+    struct world *world = *state;
+    world->fixture->config.preload_max = 0;
+    run(world->fixture, "cd in && printf other >a.txt && printf 0123456789 >b.txt && "
+                        "tar cf ../site.tar a.txt b.txt");
+    set_source(world->fixture, "site.tar");
+    world_load(world);
+    assert_int_equal(ask(world, "GET /b.txt", ""), 200);
+    assert_answer(world, "0123456789");
+    assert_int_equal(ask(world, "GET /b.txt", "Range: bytes=3-5\r\n"), 206);
+    assert_answer(world, "345");
+}
+
+static void
 a_file_that_changed_since_it_was_loaded_is_an_error(void **state)
 {
     struct world *world = *state;
@@ -309,6 +324,7 @@ main(void)
         world_test(if_range_with_the_tag_lets_the_range_count),
         world_test(a_range_behind_the_end_is_not_satisfiable),
         world_test(several_ranges_are_parts_of_one_body),
+        world_test(content_inside_a_tar_is_sent_from_its_place),
         world_test(a_file_that_changed_since_it_was_loaded_is_an_error),
         world_test(own_folders_are_never_served),
     };

@@ -6,10 +6,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -101,6 +103,7 @@ occupy_elsewhere(const char *text, unsigned workers, uint16_t *port)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         struct listen_socket listening;
         struct error error;
         uint16_t got = 0;
@@ -233,6 +236,35 @@ a_stale_unix_socket_is_replaced_and_a_live_one_is_not(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Nobody answers, and yet somebody is there: its backlog is full. */
+static void
+a_busy_unix_socket_is_not_stale(void **state)
+{
+    enum { CLIENTS = 3 };
+    char dir[64], text[128];
+    struct addr addr;
+    struct error error;
+    int clients[CLIENTS];
+    unix_path(text, dir);
+    assert_int_equal(addr_parse(&addr, text, &error), 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr.storage, addr.len), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (connect(clients[i], (struct sockaddr *)&addr.storage, addr.len) != 0)
+            assert_int_equal(errno, EAGAIN);
+    }
+    open_must_fail(text, 1, "Address already in use");
+    assert_int_equal(access(text + 5, F_OK), 0);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        close(clients[i]);
+    close(fd);
+    unlink(text + 5);
+    rmdir(dir);
+}
+
 static void
 a_file_that_is_no_socket_is_left_alone(void **state)
 {
@@ -333,6 +365,7 @@ main(void)
         cmocka_unit_test(wrong_addresses_are_named),
         cmocka_unit_test(a_unix_socket_is_shared_and_removed),
         cmocka_unit_test(a_stale_unix_socket_is_replaced_and_a_live_one_is_not),
+        cmocka_unit_test(a_busy_unix_socket_is_not_stale),
         cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),
         cmocka_unit_test(unlinking_hides_the_socket_from_newcomers),
         cmocka_unit_test(an_abstract_socket_has_no_path),
