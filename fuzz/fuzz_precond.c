@@ -153,6 +153,8 @@ check_if_range(struct str text, const struct http_validators *validators)
     check(modified == HTTP_PRECOND_NONE || unmodified == HTTP_PRECOND_NONE);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -132,6 +132,8 @@ check_against_model(const struct http_ranges *ranges, const struct model *model,
     check(next == ranges->count);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

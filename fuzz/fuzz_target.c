@@ -243,6 +243,8 @@ check_target(struct str raw, enum http_method method)
         check(target.path.len && target.path.ptr[0] == '/');
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
