@@ -43,14 +43,6 @@ struct server {
     struct timespec reload_mtime;
 };
 
-static uint64_t
-now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void
 fill_site_config(struct site_config *config, const struct options *options)
 {
@@ -344,7 +336,7 @@ static void
 wait_draining(struct server *server, uint64_t deadline_ns, bool (*done)(struct server *server))
 {
     for (;;) {
-        uint64_t now = now_ns();
+        uint64_t now = loop_clock_ns();
         if (now >= deadline_ns || (done && done(server)))
             return;
         uint64_t left_ms = (deadline_ns - now) / MS + 1;
@@ -375,7 +367,8 @@ stop_workers(struct server *server)
         listen_unlink(&server->listening[i]);
     for (unsigned i = 0; i < server->workers_running; i++)
         worker_drain(&server->workers[i]);
-    wait_draining(server, now_ns() + server->options->shutdown_timeout_ms * MS, workers_have_ended);
+    wait_draining(server, loop_clock_ns() + server->options->shutdown_timeout_ms * MS,
+                  workers_have_ended);
     if (!workers_have_ended(server))
         log_warn("shutdown timeout: ending what is left");
     for (unsigned i = 0; i < server->workers_running; i++)
@@ -416,7 +409,7 @@ run(struct server *server)
     drop_same_signal(server);
     __atomic_store_n(&server->health, HEALTH_DRAINING, __ATOMIC_RELAXED);
     log_info("shutting down");
-    wait_draining(server, now_ns() + server->options->shutdown_delay_ms * MS, NULL);
+    wait_draining(server, loop_clock_ns() + server->options->shutdown_delay_ms * MS, NULL);
     stop_workers(server);
 }
 
