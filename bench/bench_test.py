@@ -97,6 +97,7 @@ class WrkTest(unittest.TestCase):
         self.assertEqual(sample["requests_per_s"], 10)
         self.assertEqual(sample["busy_share"], 0.5)
         self.assertAlmostEqual(sample["foreign_share"], 0.2)
+        self.assertEqual(sample["core_us"], 70_000)
 
 
 class AnswerTest(unittest.TestCase):
@@ -174,7 +175,7 @@ class CgroupTest(unittest.TestCase):
 
 
 def result_of(ours, peer, **workload):
-    samples = {name: [dict(requests_per_s=1, cpu_us=value, busy_share=1, foreign_share=0.0,
+    samples = {name: [dict(requests_per_s=1, cpu_us=value, core_us=3 * value, busy_share=1, foreign_share=0.0,
                            p50_us=1, p99_us=1, pss_kib=1024) for value in values]
                for name, values in (("tarn-uring", ours), ("nginx", peer))}
     described = dict(name="w", title="t", kind="load", connections=1, memory_limit=0, bar=1.7,
@@ -199,6 +200,10 @@ class ReportTest(unittest.TestCase):
             text, is_met = report.verdicts(result_of([10], [peer]))[0]
             self.assertEqual(is_met, met)
             self.assertIn(words, text)
+
+    def test_the_whole_core_is_told(self):
+        text, _ = report.verdicts(result_of([10, 10], [20, 22]))[0]
+        self.assertIn("; interrupts included 2.10 (2.00-2.20)", text)
 
     def test_text_and_markdown_have_every_contestant(self):
         result = result_of([10, 11], [20, 22])

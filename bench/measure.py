@@ -250,6 +250,7 @@ def load_sample(totals, served, cpu, busy, memory):
         "requests_per_s": served * 1e9 / wall,
         "cpu_us": cpu / 1000 / served,
         "busy_share": cpu / wall,
+        "core_us": busy / 1000 / served,
         "foreign_share": max(0.0, (busy - cpu) / wall),
         "p50_us": totals["p50_us"],
         "p99_us": totals["p99_us"],

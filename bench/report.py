@@ -35,6 +35,7 @@ def _mebibytes_of_bytes(count):
 COLUMNS = {
     "load": (("requests_per_s", "requests/s", _rate, True),
              ("cpu_us", "CPU us/request", _micros, True),
+             ("core_us", "core us/request", _micros, True),
              ("busy_share", "core busy", _percent, False),
              ("p50_us", "p50 us", _rate, False),
              ("p99_us", "p99 us", _rate, False),
@@ -62,7 +63,10 @@ def summarize(samples):
 def ratios(kind, samples):
     """{tarn contestant: {peer: spread of peer / tarn}}, each quotient taken within one round, so
     that what disturbed a whole round disturbs both of its sides."""
-    metric = RATIO_METRIC[kind]
+    return ratios_of(RATIO_METRIC[kind], samples)
+
+
+def ratios_of(metric, samples):
     table = {}
     for ours in (name for name in samples if name.startswith(OURS)):
         table[ours] = {
@@ -86,8 +90,20 @@ def verdicts(result):
         goal = "met" if value >= workload["goal"] else "not yet"
         found.append((f"{ours}: {PEER} takes {value:.2f} times its "
                       f"{RATIO_TITLE[workload['kind']]}; bar {workload['bar']:g} "
-                      f"{'met' if met else 'MISSED'}, goal {workload['goal']:g} {goal}", met))
+                      f"{'met' if met else 'MISSED'}, goal {workload['goal']:g} {goal}"
+                      + _whole_core(result, ours), met))
     return found
+
+
+def _whole_core(result, ours):
+    """The same ratio over all that the server's core did: a share of the network's work runs in
+    interrupts, which the scheduler charges to whom they meet, or to nobody."""
+    if result["workload"]["kind"] != "load":
+        return ""
+    samples = {name: result["contestants"][name]["samples"] for name in (ours, PEER)}
+    value = ratios_of("core_us", samples)[ours][PEER]
+    return (f"; interrupts included {value['median']:.2f} "
+            f"({value['min']:.2f}-{value['max']:.2f})")
 
 
 def warnings(result):
@@ -96,8 +112,8 @@ def warnings(result):
     for name, contestant in result["contestants"].items():
         foreign = contestant["summary"].get("foreign_share")
         if foreign and foreign["median"] > FOREIGN_SHARE_MAX:
-            found.append(f"{name}: others took {_percent(foreign['median'])} of the server's core; "
-                         "measure again on a quiet machine")
+            found.append(f"{name}: interrupts and others took {_percent(foreign['median'])} of the "
+                         "server's core")
     if result["workload"]["memory_limit"] and not result["options"]["memory_cgroup"]:
         found.append("no --memory-cgroup was given: the memory limit was NOT enforced, only the "
                      "peak was measured")

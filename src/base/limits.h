@@ -29,8 +29,9 @@ enum {
     LOOP_ACCEPT_BATCH = 64, /* connections accepted before others get their turn */
     LOOP_EPOLL_EVENTS = 256,
     LOOP_EPOLL_RECV_LEN = 65536,
-    LOOP_PIPE_LEN = 1 << 20,   /* bytes lent to one socket at a time; what systems grant a user */
-    LOOP_URING_ENTRIES = 1024, /* submissions of one turn; more cost another system call */
+    LOOP_SEGMENT_LEN = 60 << 10, /* what the kernel sends as one segment, less its headers */
+    LOOP_PIPE_LEN = 1 << 20,     /* bytes lent to one socket at a time; what systems grant a user */
+    LOOP_URING_ENTRIES = 1024,   /* submissions of one turn; more cost another system call */
     LOOP_URING_COMPLETIONS = 8192,
     LOOP_URING_BUFFERS = 256, /* receive buffers a worker; a power of two */
     LOOP_URING_BUFFER_LEN = 2048,
@@ -51,14 +52,14 @@ enum {
     CONN_DISCARD_MAX = 256 << 10, /* request body that nobody wants */
     CONN_LINGER_MAX = 1 << 20,    /* read and thrown away after our side has ended */
     CONN_LINGER_MS = 2000,
-    CONN_COPY_MAX = 2048,    /* bodies up to this size are copied behind their head */
-    CONN_SPLICE_MIN = 24576, /* bodies from this size on are sent without copying */
-    CONN_SEND_FILE_MAX =
-        1 << 20,                /* of one call, so that one download does not hold up the others */
-    CONN_STASH_SLACK = 1 << 20, /* bytes that may still come after receiving was stopped */
-    CONN_CHUNK_SLOTS = 256,     /* connection slots made at a time */
-    CONN_SESSIONS_KEPT = 256,   /* free sessions a worker keeps */
-    CONN_EVICT_BATCH = 64,      /* oldest idle connections found in one search */
+    CONN_COPY_MAX = 2048,         /* bodies up to this size are copied behind their head */
+    CONN_SPLICE_MIN = 24576,      /* bodies from this size on are sent without copying */
+    CONN_SEND_FILE_MAX = 1 << 20, /* of a file, in one call */
+    CONN_TURN_MAX = 1 << 20,      /* sent to one peer before the others get their turn */
+    CONN_STASH_SLACK = 1 << 20,   /* bytes that may still come after receiving was stopped */
+    CONN_CHUNK_SLOTS = 256,       /* connection slots made at a time */
+    CONN_SESSIONS_KEPT = 256,     /* free sessions a worker keeps */
+    CONN_EVICT_BATCH = 64,        /* oldest idle connections found in one search */
     REQ_ARENA_MAX = 256 << 10,
     REQ_ARENA_BLOCK = 4096,
 };

@@ -359,6 +359,13 @@ conn_send_pages(struct conn *conn, struct str head, const char *pages, uint64_t 
     return result;
 }
 
+ssize_t
+conn_yield(struct conn *conn)
+{
+    sock_yield(&conn->sock);
+    return SOCK_PENDING;
+}
+
 unsigned
 conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns)
 {

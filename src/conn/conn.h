@@ -30,7 +30,6 @@
     X(BODY_FAILED, "body_failed") /* what we were sending could not be read to its end */ \
     X(EVICTED, "evicted")         /* oldest idle one, to make room */                     \
     X(DRAINED, "drained")         /* idle at shutdown */                                  \
-    X(OVERFLOW, "overflow")       /* sent more ahead than we keep */                      \
     X(NO_MEMORY, "no_memory")
 
 enum conn_end {
@@ -145,9 +144,11 @@ void conn_pool_abort(struct conn_pool *pool);
 ssize_t conn_send(struct conn *conn, const struct iovec *iov, unsigned iov_count) MUST_USE;
 ssize_t conn_send_file(struct conn *conn, struct str head, int fd, uint64_t off,
                        uint64_t len) MUST_USE;
-
 ssize_t conn_send_pages(struct conn *conn, struct str head, const char *pages,
                         uint64_t len) MUST_USE;
+
+/* See sock_yield. Returns SOCK_PENDING. */
+ssize_t conn_yield(struct conn *conn) MUST_USE;
 
 /* Sets the deadline to `ns` from now. */
 void conn_set_deadline(struct conn *conn, uint64_t ns);

@@ -138,20 +138,24 @@ scene_ends(const struct scene *scene, enum conn_end end)
 static inline bool
 client_start(struct client *client, struct scene *scene, int fd, int server_fd)
 {
-    int small = 32768;
     *client = (struct client){.scene = scene, .fd = fd, .read_step = SIZE_MAX, .end = 1};
     buf_init(&client->out, CLIENT_BYTES_MAX);
     buf_init(&client->in, CLIENT_BYTES_MAX);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    setsockopt(server_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
-    setsockopt(server_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     return conn_accept(&scene->pool, server_fd, false);
 }
 
-/* Connects over TCP. */
+/* Small buffers, so that they fill up. */
+static inline void
+make_buffers_small(int fd)
+{
+    int small = 32768;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+}
+
+/* Connects over TCP; buffers as the system makes them, or small. */
 static inline bool
-client_open(struct client *client, struct scene *scene)
+client_open_tcp(struct client *client, struct scene *scene, bool small)
 {
     struct sockaddr_in addr;
     int one = 1;
@@ -163,7 +167,17 @@ client_open(struct client *client, struct scene *scene)
     close(listening);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(server_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (small) {
+        make_buffers_small(fd);
+        make_buffers_small(server_fd);
+    }
     return client_start(client, scene, fd, server_fd);
+}
+
+static inline bool
+client_open(struct client *client, struct scene *scene)
+{
+    return client_open_tcp(client, scene, true);
 }
 
 /* Connects over a Unix socket, which stays full until it is read. */
@@ -172,6 +186,8 @@ client_open_unix(struct client *client, struct scene *scene)
 {
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    make_buffers_small(fds[0]);
+    make_buffers_small(fds[1]);
     return client_start(client, scene, fds[0], fds[1]);
 }
 

@@ -34,10 +34,11 @@ struct h1 {
     struct h1_chunk_decoder chunks;
     struct buf stash;
     uint64_t body_left;        /* of a request body with a length */
-    uint64_t body_count;       /* bytes of it thrown away */
+    uint64_t body_count;       /* bytes of a chunked one thrown away, framing included */
     uint64_t head_started_ns;  /* first bytes of the head; 0: none yet */
     uint64_t started_ns;       /* the head was complete */
     uint64_t sent_len;         /* body bytes put out */
+    uint64_t turn_len;         /* bytes the kernel took since the loop called us */
     struct body_piece piece;   /* len 0: none */
     uint32_t out_len, out_off; /* filled, and already taken by the kernel */
     uint8_t state;
@@ -302,7 +303,8 @@ h1_flush(struct h1 *h1)
     if (h1->conn->sock.send_pending)
         return FLUSH_PENDING;
     while (!h1_output_is_empty(h1)) {
-        ssize_t result = h1_send_once(h1);
+        bool yields = h1->turn_len >= CONN_TURN_MAX;
+        ssize_t result = yields ? conn_yield(h1->conn) : h1_send_once(h1);
         if (result == SOCK_PENDING) {
             conn_set_deadline(h1->conn, h1->conn->pool->config.io_timeout_ns);
             return FLUSH_PENDING;
@@ -312,6 +314,7 @@ h1_flush(struct h1 *h1)
             conn_drop(h1->conn, body_failed ? CONN_END_BODY_FAILED : CONN_END_PEER_RESET, true);
             return FLUSH_DROPPED;
         }
+        h1->turn_len += (uint64_t)result;
         h1_advance(h1, (size_t)result);
     }
     return FLUSH_DONE;
@@ -364,7 +367,8 @@ h1_refuse(struct h1 *h1, int status, struct str text, enum conn_end end)
     req_refuse(&h1->req, status, text);
     if (h1->conn->pool->log && h1->state == H1_HEAD && h1->head_started_ns)
         h1_note_for_log(h1);
-    h1->req.head.method = HTTP_METHOD_OTHER;
+    if (h1->state == H1_HEAD)
+        h1->req.head.method = HTTP_METHOD_OTHER; /* whatever a head that was not understood says */
     h1_start_response(h1);
 }
 
@@ -434,9 +438,9 @@ h1_discard_chunks(struct h1 *h1, struct str input)
         enum h1_chunk_result result =
             h1_chunk_decode(&h1->chunks, input.ptr + used, input.len - used, &consumed, &data);
         used += consumed;
+        h1->body_count += consumed;
         switch (result) {
         case H1_CHUNK_DATA:
-            h1->body_count += data.len;
             break;
         case H1_CHUNK_MORE:
             return used;
@@ -506,7 +510,8 @@ h1_can_go_on(const struct h1 *h1, struct str input)
     }
 }
 
-/* Keeps what is left of the input for later. False: more than we keep; the connection has ended. */
+/* Keeps what is left of the input for later. False: no memory; the connection has ended. There is
+ * always room: receiving stops at head_max, and what may still come then fits CONN_STASH_SLACK. */
 static bool
 h1_keep(struct h1 *h1, struct str rest, bool from_stash)
 {
@@ -515,7 +520,7 @@ h1_keep(struct h1 *h1, struct str rest, bool from_stash)
     } else {
         buf_append(&h1->stash, rest);
         if (buf_overflowed(&h1->stash)) {
-            conn_drop(h1->conn, CONN_END_OVERFLOW, true);
+            conn_drop(h1->conn, CONN_END_NO_MEMORY, true);
             return false;
         }
     }
@@ -580,6 +585,7 @@ void
 h1_received(struct h1 *h1, const char *data, size_t len)
 {
     struct str input = str_make(data, len);
+    h1->turn_len = 0;
     h1->starved = false;
     if (h1->conn->sock.send_pending) {
         h1_keep(h1, input, false);
@@ -591,7 +597,7 @@ h1_received(struct h1 *h1, const char *data, size_t len)
     }
     buf_append(&h1->stash, input);
     if (buf_overflowed(&h1->stash))
-        conn_drop(h1->conn, CONN_END_OVERFLOW, true);
+        conn_drop(h1->conn, CONN_END_NO_MEMORY, true);
     else
         h1_run(h1, buf_str(&h1->stash), true);
 }
@@ -607,6 +613,7 @@ void
 h1_sent(struct h1 *h1, size_t len)
 {
     h1_advance(h1, len);
+    h1->turn_len = 0;
     h1->starved = false;
     h1_run(h1, buf_str(&h1->stash), true);
 }

@@ -237,24 +237,31 @@ a_body_is_thrown_away_up_to_a_limit(void **state)
     client_close(&client);
 }
 
+/* The limit is for all that is read, framing included. */
 static void
 chunks_are_thrown_away_up_to_a_limit(void **state)
 {
+    static const struct {
+        const char *head;
+        int data_len;
+    } chunks[] = {{"1000\r\n", 4096}, {"1;extension=that-is-longer-than-the-data\r\n", 1}};
     struct scene *scene = *state;
     struct client client;
     make_numbers(scene);
-    for (unsigned extra = 0; extra < 2; extra++) {
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned chunk = i / 2, too_many = i % 2;
+        size_t chunk_len = strlen(chunks[chunk].head) + (size_t)chunks[chunk].data_len + 2;
+        size_t body_len = 0;
         client_open(&client, scene);
         client_say(&client, "GET /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-        for (unsigned i = 0; i < CONN_DISCARD_MAX / 4096; i++)
-            buf_printf(&client.out, "1000\r\n%04096d\r\n", 0);
-        if (extra)
-            client_say(&client, "1\r\nx\r\n");
-        client_say(&client, "0\r\nTrailer: x\r\n\r\n");
+        for (; body_len + (too_many ? 0 : chunk_len) <= CONN_DISCARD_MAX; body_len += chunk_len)
+            buf_printf(&client.out, "%s%0*d\r\n", chunks[chunk].head, chunks[chunk].data_len, 0);
+        client_run_for(&client, 0);
+        client_say(&client, "0\r\n\r\n");
         client_get(&client, "/2");
         assert_next(&client, 200, "n1");
-        assert_connection(&client, extra ? "close" : "");
-        if (extra)
+        assert_connection(&client, too_many ? "close" : "");
+        if (too_many)
             assert_ended(&client, 0);
         else
             assert_next(&client, 200, "n2");
@@ -280,6 +287,20 @@ a_malformed_chunk_is_the_only_answer(void **state)
         assert_ended(&client, 0);
         client_close(&client);
     }
+}
+
+/* The head was good: the answer is to a HEAD request still, and without a body. */
+static void
+a_malformed_chunk_of_a_head_request_gets_a_head(void **state)
+{
+    struct scene *scene = *state;
+    struct client client;
+    make_numbers(scene);
+    client_open(&client, scene);
+    client_say(&client, "HEAD /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
+    assert_int_equal(client_next(&client, true), 400);
+    assert_ended(&client, 0);
+    client_close(&client);
 }
 
 static void
@@ -370,6 +391,7 @@ run_group(const char *name)
         scene_test(a_body_is_thrown_away_up_to_a_limit),
         scene_test(chunks_are_thrown_away_up_to_a_limit),
         scene_test(a_malformed_chunk_is_the_only_answer),
+        scene_test(a_malformed_chunk_of_a_head_request_gets_a_head),
         scene_test(who_waits_to_send_a_body_gets_the_answer_instead),
         scene_test(what_came_before_the_peers_end_is_answered),
         scene_test(a_request_cut_off_by_the_peers_end_is_refused),

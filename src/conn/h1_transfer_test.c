@@ -2,6 +2,8 @@
  */
 #include "conn/conn_test_run.h"
 
+#include <pthread.h>
+
 enum { BIG_LEN = 4000000 };
 
 static void
@@ -154,13 +156,68 @@ a_flood_of_requests_waits_for_its_reader(void **state)
     client_close(&client);
 }
 
-/* --- transfers that break --- */
-
 static bool
 all_have_ended(void *arg)
 {
     const struct scene *scene = arg;
     return scene->pool.counters.active == 0;
+}
+
+enum { TURN_ASKED = 40 };
+
+struct turn_watch {
+    struct scene *scene;
+    uint64_t seen, most; /* bytes out: at the last look, and of one turn */
+};
+
+static bool
+all_is_out(void *arg)
+{
+    struct turn_watch *watch = arg;
+    uint64_t out = watch->scene->pool.counters.bytes_out;
+    if (out - watch->seen > watch->most)
+        watch->most = out - watch->seen;
+    watch->seen = out;
+    return out >= (uint64_t)TURN_ASKED * BIG_LEN && watch->scene->record_count == TURN_ASKED;
+}
+
+static void *
+read_all(void *arg)
+{
+    static char bytes[1 << 20];
+    const int *fd = arg;
+    while (recv(*fd, bytes, sizeof bytes, 0) > 0)
+        continue;
+    return NULL;
+}
+
+/* A peer that takes everything at once, and asks for much, does not hold up the others. */
+static void
+a_fast_reader_gets_no_more_than_its_turn(void **state)
+{
+    struct scene *scene = *state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct client client;
+        struct turn_watch watch = {.scene = scene, .seen = scene->pool.counters.bytes_out};
+        pthread_t reader;
+        scene->fixture->config.preload_max = preload_maxes[i];
+        scene->record_count = 0;
+        make_big(scene);
+        client_open_tcp(&client, scene, false);
+        for (unsigned asked = 0; asked < TURN_ASKED; asked++)
+            client_get(&client, "/big");
+        fcntl(client.fd, F_SETFL, 0);
+        assert_int_equal(pthread_create(&reader, NULL, read_all, &client.fd), 0);
+        scene->pool.counters.bytes_out = 0;
+        watch.seen = 0;
+        run_until(scene->world, all_is_out, &watch);
+        assert_true(watch.most >= CONN_TURN_MAX);
+        assert_true(watch.most < CONN_TURN_MAX + CONN_SEND_FILE_MAX + CONN_OUT_LEN);
+        shutdown(client.fd, SHUT_RDWR);
+        pthread_join(reader, NULL);
+        client_close(&client);
+        run_until(scene->world, all_have_ended, scene);
+    }
 }
 
 static void
@@ -306,6 +363,7 @@ run_group(const char *name)
         scene_test(large_heads_are_sent_whole),
         scene_test(heads_of_every_length_fit),
         scene_test(a_flood_of_requests_waits_for_its_reader),
+        scene_test(a_fast_reader_gets_no_more_than_its_turn),
         scene_test(a_file_that_shrinks_breaks_the_transfer),
         scene_test(who_goes_in_the_middle_is_counted),
         scene_test(who_does_not_read_is_cut_off),

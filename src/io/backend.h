@@ -36,6 +36,7 @@ struct loop {
     struct timer_heap timers;
     struct loop_hooks hooks;
     struct sock *closing; /* socks to close when nothing of them is in flight */
+    struct sock *yielded, **yielded_end;
     struct loop_pipe pipe;
     bool no_splice; /* the system forbids it: pages are copied */
     int wake_fd;    /* eventfd: posts wake the loop */

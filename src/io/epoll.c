@@ -183,7 +183,8 @@ epoll_sock_event(struct sock *sock, uint32_t events)
         if (sock->recv_wanted && !sock->queued)
             epoll_receive(sock);
     }
-    if (sock->send_pending && !sock->closing && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
+    if (sock->send_pending && !sock->yielded && !sock->closing &&
+        (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
         sock->send_pending = false;
         sock->ops->sent(sock, 0);
     }

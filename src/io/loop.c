@@ -49,6 +49,7 @@ loop_init(struct loop *loop, const struct loop_backend_ops *ops, int wake_fd)
 {
     loop->ops = ops;
     loop->wake_fd = wake_fd;
+    loop->yielded_end = &loop->yielded;
     loop->posts_end = &loop->posts;
     pthread_mutex_init(&loop->post_lock, NULL);
     loop_sample_clock(loop);
@@ -103,7 +104,7 @@ loop_finish_closing(struct loop *loop)
     struct sock **link = &loop->closing;
     while (*link) {
         struct sock *sock = *link;
-        if (sock->in_flight) {
+        if (sock->in_flight || sock->yielded) {
             link = &sock->next;
             continue;
         }
@@ -125,6 +126,32 @@ loop_has_closed(const struct loop *loop)
     return false;
 }
 
+/* Lets those go on that yielded before the turn; what they yield again waits for the next. */
+static void
+loop_resume_yielded(struct loop *loop, struct sock *sock)
+{
+    while (sock) {
+        struct sock *next = sock->next_yielded;
+        sock->yielded = false;
+        if (!sock->closing) {
+            sock->send_pending = false;
+            sock->ops->sent(sock, 0);
+        }
+        sock = next;
+    }
+}
+
+static void
+loop_turn(struct loop *loop)
+{
+    struct sock *yielded = loop->yielded;
+    loop->yielded = NULL;
+    loop->yielded_end = &loop->yielded;
+    bool sleeps = !yielded && !loop_has_closed(loop);
+    loop->ops->turn(loop, sleeps ? timer_next_ns(&loop->timers) : 0);
+    loop_resume_yielded(loop, yielded);
+}
+
 void
 loop_run(struct loop *loop, const struct loop_hooks *hooks)
 {
@@ -135,7 +162,7 @@ loop_run(struct loop *loop, const struct loop_hooks *hooks)
         if (hooks->sleeps)
             hooks->sleeps(hooks->arg);
         if (!loop->stop || loop->closing)
-            loop->ops->turn(loop, loop_has_closed(loop) ? 0 : timer_next_ns(&loop->timers));
+            loop_turn(loop);
     }
     loop->stop = false;
 }
@@ -229,6 +256,17 @@ sock_send(struct sock *sock, const struct iovec *iov, unsigned iov_count)
 {
     must(!sock->send_pending && !sock->closing && iov_count <= SOCK_IOV_MAX);
     return sock->loop->ops->send(sock, iov, iov_count);
+}
+
+void
+sock_yield(struct sock *sock)
+{
+    must(!sock->send_pending && !sock->closing);
+    struct loop *loop = sock->loop;
+    sock->send_pending = sock->yielded = true;
+    sock->next_yielded = NULL;
+    *loop->yielded_end = sock;
+    loop->yielded_end = &sock->next_yielded;
 }
 
 void

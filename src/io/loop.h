@@ -92,10 +92,11 @@ struct sock {
     struct loop *loop;
     const struct sock_ops *ops;
     struct sock *next; /* in the loop's list of socks to close, or to receive from again */
+    struct sock *next_yielded;
     int fd;
     uint16_t generation; /* counts the uses of this memory: tells a completion of an earlier one */
     uint8_t in_flight;   /* operations the kernel holds */
-    bool recv_wanted, recv_armed, send_pending, closing, queued;
+    bool recv_wanted, recv_armed, send_pending, closing, queued, yielded;
     bool readable, hangup; /* epoll: what the last edges said */
 };
 
@@ -128,6 +129,10 @@ ssize_t sock_send_file(struct sock *sock, struct str head, int fd, uint64_t off,
  * Results as sock_send. */
 ssize_t sock_send_pages(struct sock *sock, struct str head, const char *pages,
                         uint64_t len) MUST_USE;
+
+/* Gives the other socks their turn before this one sends more: `sent` comes with 0 in the next
+ * turn, as after SOCK_PENDING. */
+void sock_yield(struct sock *sock);
 
 /* Ends our side of the stream; receiving goes on. */
 void sock_shutdown(struct sock *sock);

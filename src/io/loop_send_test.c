@@ -387,6 +387,75 @@ slow_readers_of_pages_do_not_mix(void **state)
     }
 }
 
+enum { YIELDS = 5 };
+
+struct yielder {
+    struct peer peer; /* first */
+    char *diary;      /* the names of who was called, in order */
+    char name;
+};
+
+static void
+yielder_sent(struct peer *peer)
+{
+    struct yielder *yielder = (struct yielder *)peer;
+    size_t len = strlen(yielder->diary);
+    assert_int_equal(peer->sent_result, 0);
+    yielder->diary[len] = yielder->name;
+    yielder->diary[len + 1] = '\0';
+    if (peer->sent_count < YIELDS)
+        sock_yield(&peer->sock);
+}
+
+static bool
+has_yielded_enough(void *arg)
+{
+    const struct yielder *yielder = arg;
+    return yielder->peer.sent_count == YIELDS;
+}
+
+/* One call a turn each, though both sockets have room and bytes arrive, and the loop does not
+ * sleep. */
+static void
+who_yields_is_called_in_the_next_turn(void **state)
+{
+    struct world *world = *state;
+    struct yielder yielders[2];
+    char diary[2 * YIELDS + 1] = "";
+    for (unsigned i = 0; i < 2; i++) {
+        yielders[i] = (struct yielder){.diary = diary, .name = (char)('a' + i)};
+        peer_connect(&yielders[i].peer, world);
+        yielders[i].peer.on_sent = yielder_sent;
+        sock_recv_start(&yielders[i].peer.sock);
+        client_write(&yielders[i].peer, 0, 100);
+        sock_yield(&yielders[i].peer.sock);
+    }
+    run_until(world, has_yielded_enough, &yielders[1]);
+    assert_string_equal(diary, "ababababab");
+    assert_true(world->turns <= YIELDS + 2);
+    run_for(world, 10);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(yielders[i].peer.sent_count, YIELDS);
+        assert_int_equal(yielders[i].peer.received_len, 100);
+        peer_disconnect(&yielders[i].peer);
+    }
+}
+
+static void
+who_yields_and_is_closed_is_not_called(void **state)
+{
+    struct world *world = *state;
+    struct yielder first = {0}, second = {0};
+    peer_connect(&first.peer, world);
+    peer_connect(&second.peer, world);
+    sock_yield(&first.peer.sock);
+    sock_yield(&second.peer.sock);
+    peer_disconnect(&first.peer);
+    assert_int_equal(first.peer.sent_count, 0);
+    assert_int_equal(second.peer.sent_count, 1);
+    peer_disconnect(&second.peer);
+}
+
 static void
 backends_are_chosen_by_name(void **state)
 {
@@ -423,6 +492,10 @@ run_group(const char *name)
         cmocka_unit_test_setup_teardown(a_full_socket_costs_no_turns, world_setup, world_teardown),
         cmocka_unit_test(closing_with_bytes_under_way_leaks_nothing),
         cmocka_unit_test_setup_teardown(slow_readers_of_pages_do_not_mix, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(who_yields_is_called_in_the_next_turn, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(who_yields_and_is_closed_is_not_called, world_setup,
                                         world_teardown),
         cmocka_unit_test_setup_teardown(backends_are_chosen_by_name, world_setup, world_teardown),
     };

@@ -13,9 +13,10 @@
  * it. io_uring has neither in a form that does not need a kernel thread, so both backends call them
  * directly and wait for room when the socket is full.
  *
- * The head goes out first, in a packet of its own. Holding it back (MSG_MORE) to join it to the
- * body was measured and costs more: under BBR the kernel then paces the first large segment with a
- * timer, which is dearer than the small packet (docs/design/profile.md).
+ * The head goes out first. With a body that fits into the same segment it is held back for it
+ * (MSG_MORE); before a larger one it goes in a packet of its own, because under BBR the kernel
+ * would else pace the first large segment with a timer, which is dearer than the small packet
+ * (docs/design/profile.md).
  *
  * One pipe serves a whole loop. What the socket does not take at once is thrown away, by splicing
  * it to /dev/null, and lent anew when there is room: a thousand slow readers hold no pipe.
@@ -35,13 +36,15 @@ is_full(int code)
     return code == EAGAIN || code == EINTR;
 }
 
-/* Sends the head. Its length when all of it went out, else what sock_send_file is to return. */
+/* Sends the head of `len` bytes to follow. Its length when all of it went out, else what
+ * sock_send_file is to return. */
 static ssize_t
-send_head(struct sock *sock, struct str head)
+send_head(struct sock *sock, struct str head, uint64_t len)
 {
     if (head.len == 0)
         return 0;
-    ssize_t sent = send(sock->fd, head.ptr, head.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int more = head.len + len <= LOOP_SEGMENT_LEN ? MSG_MORE : 0;
+    ssize_t sent = send(sock->fd, head.ptr, head.len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
     if (sent < 0)
         return is_full(errno) ? wait_for_room(sock) : -errno;
     return sent;
@@ -51,7 +54,7 @@ ssize_t
 sock_send_file(struct sock *sock, struct str head, int fd, uint64_t off, uint64_t len)
 {
     must(!sock->send_pending && !sock->closing && len > 0);
-    ssize_t head_sent = send_head(sock, head);
+    ssize_t head_sent = send_head(sock, head, len);
     if (head_sent != (ssize_t)head.len)
         return head_sent;
     off_t at = (off_t)off;
@@ -146,7 +149,7 @@ sock_send_pages(struct sock *sock, struct str head, const char *pages, uint64_t 
         unsigned first = head.len ? 0 : 1;
         return loop->ops->send(sock, iov + first, 2 - first);
     }
-    ssize_t head_sent = send_head(sock, head);
+    ssize_t head_sent = send_head(sock, head, len);
     if (head_sent != (ssize_t)head.len) {
         pipe_empty(loop, lent);
         return head_sent;

@@ -266,6 +266,18 @@ stdin_holds_something(void)
            (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode));
 }
 
+/* What is served when nobody named it. NULL: nothing. */
+static const char *
+implied_site(void)
+{
+    struct stat status;
+    if (stdin_holds_something())
+        return "-";
+    if (stat("content", &status) == 0 && S_ISDIR(status.st_mode))
+        return "./content";
+    return NULL;
+}
+
 static int
 resolve_site(struct parse *parse)
 {
@@ -288,11 +300,10 @@ resolve_site(struct parse *parse)
         return 0;
     if (packs)
         return error_set(parse->error, "no DIR: name a directory, as in 'tarn pack ./public'");
-    if (!stdin_holds_something())
+    options->site = implied_site();
+    if (!options->site)
         return error_set(parse->error,
                          "no SITE: name a directory, an archive or a file, as in 'tarn ./public'");
-    options->site = "-";
-    options->site_is_implied = true;
     return 0;
 }
 

@@ -44,7 +44,6 @@ struct options {
 
     /* serve and check: SITE; pack: DIR. Never NULL after OPTIONS_RUN. */
     const char *site;
-    bool site_is_implied; /* nobody named it: standard input is a pipe or a file, site is "-" */
 
     /* listening: texts for addr_parse, never empty after OPTIONS_RUN. --port and --bind-ip are
      * already joined into `addr`. */

@@ -115,7 +115,7 @@ const struct option options_table[] = {
         .help = "what to serve, when it is not given as an argument",
         .detail = "A directory, a .tar, .tar.gz or .tar.zst, one file, or '-' for standard input. "
                   "When no SITE is given at all and standard input is a pipe or a file, that is "
-                  "served.",
+                  "served; otherwise ./content, if there is such a directory.",
         .aliases = {{.name = "file", .letter = 'f'}, {.name = "static-dir", .letter = 's'}},
         .variables = {"FILE", "KISS_STATIC_DIR"},
     },

@@ -1,6 +1,7 @@
 #include "server/options_test_run.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -223,9 +224,32 @@ test_standard_input_is_the_site_when_it_holds_something(void **state)
     assert_int_equal(nameless, OPTIONS_USAGE);
     assert_int_equal(piped, OPTIONS_RUN);
     assert_string_equal(options.site, "-");
-    assert_true(options.site_is_implied);
-    check_runs("tarn -", "");
-    assert_false(options.site_is_implied);
+}
+
+/* As KISS does it. */
+static void
+test_a_directory_named_content_is_the_site_when_nothing_else_is(void **state)
+{
+    char dir[] = "/tmp/tarn-options-XXXXXX", before[PATH_MAX];
+    int saved = dup(STDIN_FILENO), device = open("/dev/null", O_RDONLY);
+    assert_non_null(getcwd(before, sizeof before));
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(chdir(dir), 0);
+    dup2(device, STDIN_FILENO);
+    close(creat("content", 0600));
+    enum options_result with_file = parse("tarn", "");
+    assert_int_equal(unlink("content"), 0);
+    assert_int_equal(mkdir("content", 0700), 0);
+    enum options_result with_directory = parse("tarn", "");
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    close(device);
+    assert_int_equal(rmdir("content"), 0);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(with_file, OPTIONS_USAGE);
+    assert_int_equal(with_directory, OPTIONS_RUN);
+    assert_string_equal(options.site, "./content");
 }
 
 static void
@@ -371,6 +395,7 @@ main(void)
         TEST(test_variables_of_others_are_left_alone),
         TEST(test_the_site_has_other_names),
         TEST(test_standard_input_is_the_site_when_it_holds_something),
+        TEST(test_a_directory_named_content_is_the_site_when_nothing_else_is),
         TEST(test_wrong_values_say_what_is_wanted),
         TEST(test_missing_values_are_noticed),
         TEST(test_unknown_options_get_a_suggestion),
