@@ -54,10 +54,13 @@ conn_timed_out(struct timer *timer)
     struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
     switch (conn->state) {
     case CONN_IDLE:
-        conn_drop(conn, CONN_END_IDLE_TIMEOUT, false);
+        if (conn->session)
+            conn->session_ops->timeout(conn->session);
+        else
+            conn_drop(conn, CONN_END_IDLE_TIMEOUT, false);
         break;
     case CONN_ACTIVE:
-        h1_timeout(conn->session);
+        conn->session_ops->timeout(conn->session);
         break;
     case CONN_LINGER:
         conn_drop(conn, conn->end, false);
@@ -201,7 +204,8 @@ conn_accept(struct conn_pool *pool, int fd, bool is_admin)
     conn->pool = pool;
     conn->is_admin = is_admin;
     conn->request_count = conn->linger_len = 0;
-    conn->peer_ended = false;
+    conn->peer_ended = conn->drain_told = false;
+    conn->session_ops = &h1_session_ops;
     count(&pool->counters.accepted, 1);
     count(&pool->counters.active, 1);
     timer_init(&conn->timer, conn_timed_out);
@@ -219,7 +223,6 @@ conn_accept(struct conn_pool *pool, int fd, bool is_admin)
 void
 conn_go_idle(struct conn *conn)
 {
-    conn->session = NULL;
     conn_set_state(conn, CONN_IDLE);
     conn->idle_since_ns = loop_now_ns(conn->sock.loop);
     conn_set_deadline(conn, conn->pool->config.keepalive_timeout_ns);
@@ -227,11 +230,11 @@ conn_go_idle(struct conn *conn)
     conn_pool_serve_waiting(conn->pool);
 }
 
-static void
+void
 conn_release_session(struct conn *conn)
 {
     if (conn->session)
-        h1_release(conn->session);
+        conn->session_ops->release(conn->session);
     conn->session = NULL;
 }
 
@@ -288,7 +291,7 @@ conn_received_end(struct conn *conn, ssize_t result)
     if (result < 0)
         conn_drop(conn, conn->state == CONN_ACTIVE ? CONN_END_PEER_RESET : CONN_END_DONE, false);
     else if (conn->state == CONN_ACTIVE)
-        h1_peer_ended(conn->session);
+        conn->session_ops->peer_ended(conn->session);
     else
         conn_drop(conn, conn->state == CONN_LINGER ? conn->end : CONN_END_DONE, false);
 }
@@ -308,14 +311,15 @@ conn_received(struct sock *sock, const char *data, ssize_t len)
         return;
     }
     if (conn->state == CONN_IDLE) {
-        conn->session = h1_acquire(conn);
+        if (!conn->session)
+            conn->session = conn->session_ops->acquire(conn);
         if (!conn->session) {
             conn_drop(conn, CONN_END_NO_MEMORY, false);
             return;
         }
         conn_set_state(conn, CONN_ACTIVE);
     }
-    h1_received(conn->session, data, (size_t)len);
+    conn->session_ops->received(conn->session, data, (size_t)len);
 }
 
 static void
@@ -327,7 +331,7 @@ conn_sent(struct sock *sock, ssize_t result)
         return;
     }
     count(&conn->pool->counters.bytes_out, (uint64_t)result);
-    h1_sent(conn->session, (size_t)result);
+    conn->session_ops->sent(conn->session, (size_t)result);
 }
 
 static const struct sock_ops conn_sock_ops = {conn_received, conn_sent, conn_closed};
@@ -374,6 +378,10 @@ conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns)
     conn_pool_serve_waiting(pool);
     for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
         struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
+        if (conn->session && !conn->drain_told && conn->session_ops->drain) {
+            conn->drain_told = true;
+            conn->session_ops->drain(conn->session);
+        }
         if (conn->state == CONN_IDLE && now_ns - conn->idle_since_ns >= idle_ns)
             conn_drop(conn, CONN_END_DRAINED, false);
     }

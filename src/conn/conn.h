@@ -1,14 +1,14 @@
 /* conn: client connections of one worker: slots, deadlines, orderly and disorderly ends.
  *
- * A connection is a small slot that lives in a fixed pool; while it is idle it owns nothing else.
- * With the first byte of a request it gets a session (h1.h), which holds the request, the buffers
- * and the protocol state, and gives it back when the connection is idle again.
+ * A connection is a small slot that lives in a fixed pool. With the first byte of a request it gets
+ * a session, which holds the requests, the buffers and the state of its protocol: h1.h or h2.h. An
+ * HTTP/1 session is given back when the connection is idle again, an HTTP/2 one lives as long as
+ * the connection.
  *
- *     socket  <->  conn: deadline, end of stream, lingering close  <->  session: bytes to requests
- * and back
+ *     socket  <->  conn: deadlines, ends  <->  [TLS]  <->  session: bytes to requests and back
  *
- * Sessions send through conn_send and conn_send_file. TLS will sit there: between those two and the
- * socket, and between `received` and the session.
+ * Sessions send through conn_send and its kin and get plain bytes; on a TLS connection conn_tls.c
+ * sits between them and the socket.
  *
  * Thread rule: the worker's. Bounds: conn_config and CONN_* in base/limits.h.
  */
@@ -71,7 +71,23 @@ struct access_record {
 };
 
 struct conn;
-struct h1;
+struct session;
+
+/* A protocol. Sessions belong to one connection at a time and are pooled by their worker. */
+struct session_ops {
+    struct session *(*acquire)(struct conn *conn); /* NULL: no memory */
+    void (*release)(struct session *session);
+    /* Plain bytes, borrowed until return; more than were stopped in time may come. */
+    void (*received)(struct session *session, const char *data, size_t len);
+    /* The peer sends no more. */
+    void (*peer_ended)(struct session *session);
+    /* After SOCK_PENDING: so many bytes of what was offered have gone out, maybe 0. */
+    void (*sent)(struct session *session, size_t len);
+    void (*timeout)(struct session *session);
+    /* The server wants to end: finish what has begun, take nothing new. Called once; NULL when
+     * the session needs no telling (it looks at pool->draining). */
+    void (*drain)(struct session *session);
+};
 
 struct conn_pool {
     struct loop *loop;
@@ -87,8 +103,8 @@ struct conn_pool {
     struct conn **chunks;
     unsigned chunk_count;
     struct conn *free_conns;
-    struct h1 *free_sessions;
-    unsigned free_session_count;
+    struct h1 *free_h1;
+    unsigned free_h1_count;
     struct conn *waiting, **waiting_end; /* in order of their coming */
     unsigned served;                     /* not waiting, not yet closed */
     unsigned evict_count;
@@ -100,8 +116,8 @@ struct conn_pool {
 
 enum conn_state {
     CONN_WAITING, /* accepted over the ceiling: like one in the kernel's backlog */
-    CONN_IDLE,    /* no session; waiting for a request */
-    CONN_ACTIVE,  /* has a session */
+    CONN_IDLE,    /* waiting for a request */
+    CONN_ACTIVE,  /* its session has something to do */
     CONN_LINGER,  /* our side has ended; what comes is thrown away until the peer ends too */
     CONN_CLOSED,  /* waiting for the loop to let go */
 };
@@ -110,7 +126,8 @@ struct conn {
     struct sock sock; /* first: a sock's address is its conn's */
     struct timer timer;
     struct conn_pool *pool;
-    struct h1 *session;
+    const struct session_ops *session_ops;
+    struct session *session;
     struct conn *next; /* in the list of free or waiting ones */
     uint64_t idle_since_ns;
     uint32_t request_count;
@@ -119,6 +136,7 @@ struct conn {
     uint8_t end;   /* enum conn_end, once LINGER or CLOSED */
     bool is_admin;
     bool peer_ended;
+    bool drain_told;
 };
 
 void conn_pool_init(struct conn_pool *pool, struct loop *loop, struct req_env *req_env,
@@ -153,8 +171,10 @@ ssize_t conn_yield(struct conn *conn) MUST_USE;
 /* Sets the deadline to `ns` from now. */
 void conn_set_deadline(struct conn *conn, uint64_t ns);
 
-/* The session is finished and gone (given back): wait for the next request. */
+/* The session has nothing to do, or was given back: wait for the next request. */
 void conn_go_idle(struct conn *conn);
+/* Gives the session back. */
+void conn_release_session(struct conn *conn);
 /* Ends our side, then waits for the peer's end so that it can read the answer. The session must be
  * done with its output. */
 void conn_finish(struct conn *conn, enum conn_end end);

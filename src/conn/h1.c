@@ -61,14 +61,20 @@ enum { OUT_ROOM_MIN = 1024 };
 
 static void h1_run(struct h1 *h1, struct str input, bool from_stash);
 
-struct h1 *
+static struct h1 *
+h1_of(struct session *session)
+{
+    return (struct h1 *)session;
+}
+
+static struct session *
 h1_acquire(struct conn *conn)
 {
     struct conn_pool *pool = conn->pool;
-    struct h1 *h1 = pool->free_sessions;
+    struct h1 *h1 = pool->free_h1;
     if (h1) {
-        pool->free_sessions = h1->next_free;
-        pool->free_session_count--;
+        pool->free_h1 = h1->next_free;
+        pool->free_h1_count--;
     } else {
         uint16_t fields_max = pool->config.fields_max;
         h1 = malloc(sizeof *h1 + fields_max * sizeof(struct http_field));
@@ -86,7 +92,7 @@ h1_acquire(struct conn *conn)
     h1->starved = h1->body_open = h1->close_after = false;
     h1->req.is_admin = conn->is_admin;
     h1_head_decoder_init(&h1->decoder, &h1->req.head, pool->config.head_max);
-    return h1;
+    return (struct session *)h1;
 }
 
 static void
@@ -113,31 +119,32 @@ h1_end_request(struct h1 *h1, bool complete)
     req_end(&h1->req);
 }
 
-void
-h1_release(struct h1 *h1)
+static void
+h1_release(struct session *session)
 {
+    struct h1 *h1 = h1_of(session);
     struct conn_pool *pool = h1->conn->pool;
     h1_end_request(h1, false);
-    if (pool->free_session_count == CONN_SESSIONS_KEPT) {
+    if (pool->free_h1_count == CONN_SESSIONS_KEPT) {
         h1_free(h1);
         return;
     }
     buf_deinit(&h1->stash);
     buf_clear(&h1->stash);
-    h1->next_free = pool->free_sessions;
-    pool->free_sessions = h1;
-    pool->free_session_count++;
+    h1->next_free = pool->free_h1;
+    pool->free_h1 = h1;
+    pool->free_h1_count++;
 }
 
 void
 h1_pool_deinit(struct conn_pool *pool)
 {
-    while (pool->free_sessions) {
-        struct h1 *h1 = pool->free_sessions;
-        pool->free_sessions = h1->next_free;
+    while (pool->free_h1) {
+        struct h1 *h1 = pool->free_h1;
+        pool->free_h1 = h1->next_free;
         h1_free(h1);
     }
-    pool->free_session_count = 0;
+    pool->free_h1_count = 0;
 }
 
 /* --- output --- */
@@ -554,7 +561,7 @@ h1_settle(struct h1 *h1)
                                     ? config->header_timeout_ns - waited_ns
                                     : 1);
     } else {
-        h1_release(h1);
+        conn_release_session(conn);
         conn_go_idle(conn);
     }
 }
@@ -581,9 +588,10 @@ h1_run(struct h1 *h1, struct str input, bool from_stash)
         h1_settle(h1);
 }
 
-void
-h1_received(struct h1 *h1, const char *data, size_t len)
+static void
+h1_received(struct session *session, const char *data, size_t len)
 {
+    struct h1 *h1 = h1_of(session);
     struct str input = str_make(data, len);
     h1->turn_len = 0;
     h1->starved = false;
@@ -602,25 +610,28 @@ h1_received(struct h1 *h1, const char *data, size_t len)
         h1_run(h1, buf_str(&h1->stash), true);
 }
 
-void
-h1_peer_ended(struct h1 *h1)
+static void
+h1_peer_ended(struct session *session)
 {
+    struct h1 *h1 = h1_of(session);
     if (!h1->conn->sock.send_pending && h1_output_is_empty(h1))
         h1_settle(h1);
 }
 
-void
-h1_sent(struct h1 *h1, size_t len)
+static void
+h1_sent(struct session *session, size_t len)
 {
+    struct h1 *h1 = h1_of(session);
     h1_advance(h1, len);
     h1->turn_len = 0;
     h1->starved = false;
     h1_run(h1, buf_str(&h1->stash), true);
 }
 
-void
-h1_timeout(struct h1 *h1)
+static void
+h1_timeout(struct session *session)
 {
+    struct h1 *h1 = h1_of(session);
     bool output_is_empty = h1_output_is_empty(h1) && !h1->conn->sock.send_pending;
     if (output_is_empty && (h1->state == H1_HEAD || h1->state == H1_DISCARD)) {
         h1_refuse(h1, 408, STR("the request did not come in time"), CONN_END_HEADER_TIMEOUT);
@@ -629,3 +640,12 @@ h1_timeout(struct h1 *h1)
         conn_drop(h1->conn, CONN_END_IO_TIMEOUT, true);
     }
 }
+
+const struct session_ops h1_session_ops = {
+    .acquire = h1_acquire,
+    .release = h1_release,
+    .received = h1_received,
+    .peer_ended = h1_peer_ended,
+    .sent = h1_sent,
+    .timeout = h1_timeout,
+};

@@ -13,22 +13,9 @@
 
 #include "conn/conn.h"
 
-struct h1;
+extern const struct session_ops h1_session_ops;
 
-/* A session for a connection that has received its first byte. NULL without memory. */
-struct h1 *h1_acquire(struct conn *conn);
-/* Gives back what a connection still holds when it is dropped; ends its request. */
-void h1_release(struct h1 *h1);
 /* Frees the pool's spare sessions. */
 void h1_pool_deinit(struct conn_pool *pool);
-
-/* Bytes from the peer, borrowed. May end the connection. */
-void h1_received(struct h1 *h1, const char *data, size_t len);
-/* The peer has ended its side. What it sent before is still answered. */
-void h1_peer_ended(struct h1 *h1);
-/* The result of a pending send. */
-void h1_sent(struct h1 *h1, size_t len);
-/* The deadline has passed. */
-void h1_timeout(struct h1 *h1);
 
 #endif

@@ -96,6 +96,7 @@ struct sock {
     int fd;
     uint16_t generation; /* counts the uses of this memory: tells a completion of an earlier one */
     uint8_t in_flight;   /* operations the kernel holds */
+    uint32_t lend_len;   /* of pages, next time; 0: as many as the pipe takes */
     bool recv_wanted, recv_armed, send_pending, closing, queued, yielded;
     bool readable, hangup; /* epoll: what the last edges said */
 };

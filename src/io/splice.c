@@ -19,7 +19,9 @@
  * (docs/design/profile.md).
  *
  * One pipe serves a whole loop. What the socket does not take at once is thrown away, by splicing
- * it to /dev/null, and lent anew when there is room: a thousand slow readers hold no pipe.
+ * it to /dev/null, and lent anew when there is room: a thousand slow readers hold no pipe. Each
+ * page that is lent in vain costs as much as one that goes out, so a sock remembers how much it
+ * took and is lent twice that the next time.
  */
 
 static ssize_t
@@ -114,7 +116,7 @@ pipe_open(struct loop *loop)
 static size_t
 pipe_fill(struct loop *loop, const char *pages, uint64_t len)
 {
-    struct iovec iov = {(void *)pages, len < LOOP_PIPE_LEN ? len : LOOP_PIPE_LEN};
+    struct iovec iov = {(void *)pages, len};
     if (!pipe_open(loop))
         return 0;
     ssize_t lent = vmsplice(loop->pipe.in, &iov, 1, SPLICE_F_NONBLOCK);
@@ -138,12 +140,25 @@ pipe_empty(struct loop *loop, size_t len)
     }
 }
 
+static void
+learn_room(struct sock *sock, size_t taken, size_t lent)
+{
+    if (taken == 0)
+        return; /* it was full: that says nothing about how much it takes when it is not */
+    uint64_t next = 2 * (uint64_t)taken;
+    if (next < LOOP_LEND_MIN)
+        next = LOOP_LEND_MIN;
+    if (taken < lent || sock->lend_len)
+        sock->lend_len = next < LOOP_PIPE_LEN ? (uint32_t)next : 0;
+}
+
 ssize_t
 sock_send_pages(struct sock *sock, struct str head, const char *pages, uint64_t len)
 {
     must(!sock->send_pending && !sock->closing && len > 0);
     struct loop *loop = sock->loop;
-    size_t lent = pipe_fill(loop, pages, len);
+    uint64_t lend_len = sock->lend_len ? sock->lend_len : LOOP_PIPE_LEN;
+    size_t lent = pipe_fill(loop, pages, len < lend_len ? len : lend_len);
     if (lent == 0) {
         struct iovec iov[2] = {{(void *)head.ptr, head.len}, {(void *)pages, len}};
         unsigned first = head.len ? 0 : 1;
@@ -157,8 +172,10 @@ sock_send_pages(struct sock *sock, struct str head, const char *pages, uint64_t 
     ssize_t sent =
         splice(loop->pipe.out, NULL, sock->fd, NULL, lent, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     int code = errno;
-    if (sent != (ssize_t)lent)
-        pipe_empty(loop, lent - (size_t)(sent > 0 ? sent : 0));
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (taken != lent)
+        pipe_empty(loop, lent - taken);
+    learn_room(sock, taken, lent);
     if (sent < 0 && !is_full(code))
         return -code;
     if (sent < 0)
