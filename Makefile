@@ -14,10 +14,14 @@ JOBS    := -j$(shell nproc)
 PYTHON  := /usr/bin/python3
 
 CFLAGS  += -std=gnu11 $(OPT) -Isrc -D_GNU_SOURCE -fno-strict-aliasing -fstack-protector-strong
+# BoringSSL, where Debian keeps it apart from OpenSSL.
+TLS_LIB := /usr/lib/$(shell $(CC) -print-multiarch)/android
+
+CFLAGS  += -isystem /usr/include/android
 CFLAGS  += -fPIE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS  += -Wno-unused-parameter $(WERROR) $(VARIANT)
 LDFLAGS += $(VARIANT) -pie -pthread -Wl,-z,relro,-z,now
-LDLIBS  += -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm
+LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm
 
 SRC      := $(wildcard src/*/*.c)
 TEST_SRC := $(filter %_test.c,$(SRC))
