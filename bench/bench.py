@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The benchmark: tarn beside nginx, Caddy and the floor, one core for the server, another for wrk.
+"""The benchmark: tarn beside nginx, Caddy and the floor, one core for the server, another for the
+generator (wrk, h2load, or handshakes.c).
 
 In every round each contestant takes one turn (start, check, warm up, load, stop), and the order
 rotates from round to round. The figure that counts is server CPU time per request; a ratio is the
@@ -28,11 +29,21 @@ from types import SimpleNamespace
 import procfs
 import report
 from cgroup import CgroupError
-from contestants import NGINX_SENDING, BenchError, Nginx, find_all
+from contestants import NGINX_SENDING, BenchError, Credentials, Nginx, find_all
 from measure import Bench
 from workloads import GROUPS, WORKLOADS, select
 
 ROOT = Path(__file__).resolve().parent.parent
+# OpenSSL clients prefer AES-256, and not every server overrules them: all shall use the same.
+GENERATOR_OPENSSL = """\
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = tls
+[tls]
+Ciphersuites = TLS_AES_128_GCM_SHA256
+"""
 TRIAL_ROUNDS = 2
 TRIAL_SECONDS = 1
 NGINX_CHOICES = {"auto": ("sendfile", "nopush"), "best": ("sendfile", "nopush", "copy")}
@@ -139,12 +150,48 @@ def choose_cores(arguments):
 def compile_tool(name, out):
     """Builds bench/NAME.c into the output directory."""
     source, binary = ROOT / "bench" / f"{name}.c", out / name
-    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-        argv = [*os.environ.get("CC", "cc").split(), "-std=gnu11", "-O2", "-D_GNU_SOURCE",
-                "-o", str(binary), str(source)]
+    newest = max(path.stat().st_mtime for path in (source, ROOT / "bench/dial.h"))
+    if not binary.exists() or binary.stat().st_mtime < newest:
+        compiler = os.environ.get("CC", "cc").split()
+        argv = [*compiler, "-std=gnu11", "-O2", "-D_GNU_SOURCE", "-o", str(binary), str(source)]
+        if "<openssl/" in source.read_text(encoding="utf-8"):
+            # BoringSSL, where Debian keeps it apart from OpenSSL.
+            target = subprocess.run([*compiler, "-print-multiarch"], stdout=subprocess.PIPE,
+                                    text=True, check=False).stdout.strip()
+            folder = f"/usr/lib/{target}/android"
+            argv += ["-isystem", "/usr/include/android", f"-L{folder}", f"-Wl,-rpath,{folder}",
+                     "-lssl", "-lcrypto"]
         if subprocess.run(argv, check=False).returncode != 0:
             raise UsageError(f"cannot compile {source}")
     return str(binary)
+
+
+def make_credentials(folder):
+    """A self-signed ECDSA P-256 certificate, as most public sites have by now."""
+    found = Credentials(cert=folder / "cert.pem", key=folder / "key.pem")
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "30", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout", str(found.key), "-out", str(found.cert)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise UsageError("openssl cannot make a certificate:\n" + done.stdout)
+    # Servers that drop root must be able to read it.
+    found.key.chmod(0o644)
+    return found
+
+
+def find_tools(workloads, out):
+    """Paths of what makes the load, by name: Debian's, and our own, which are built."""
+    tools = {name: compile_tool(name, out) for name in ("idle", "handshakes")}
+    for name, package, kind in (("wrk", "wrk", "load"), ("h2load", "nghttp2-client", "h2")):
+        tools[name] = shutil.which(name)
+        if not tools[name] and any(workload.kind == kind for workload in workloads):
+            raise UsageError(f"{name} is not installed (Debian package {package})")
+    if not shutil.which("openssl") and any(workload.tls for workload in workloads):
+        raise UsageError("openssl is not installed (Debian package openssl)")
+    return tools
 
 
 def describe_environment(options, contestants):
@@ -168,7 +215,8 @@ def cheapest_nginx(bench, nginx, workload, choice):
     """nginx with the way of sending, among those that the choice allows, that costs it least in
     this workload."""
     variants = [Nginx(nginx.binary, sending) for sending in NGINX_CHOICES.get(choice, (choice,))]
-    if workload.kind != "load" or len(variants) == 1:
+    # Over TLS nothing is sent straight from the file, whatever it is told.
+    if workload.kind != "load" or workload.tls or len(variants) == 1:
         return variants[0]
     costs = [0.0] * len(variants)
     for _ in range(TRIAL_ROUNDS):
@@ -182,10 +230,12 @@ def run_workload(bench, contestants, workload, arguments):
     """{name: list of samples}, one sample a round; and the label of each contestant."""
     runners, labels = {}, {}
     for contestant in contestants:
+        if workload.tls and not contestant.does_tls:
+            continue
         runner, label = contestant, contestant.name
         if isinstance(contestant, Nginx):
             runner = cheapest_nginx(bench, contestant, workload, arguments.nginx)
-            label += f", {runner.sending}" if workload.kind == "load" else ""
+            label += f", {runner.sending}" if workload.kind == "load" and not workload.tls else ""
         runners[contestant.name], labels[contestant.name] = runner, label
     samples = {name: [] for name in runners}
     names = list(runners)
@@ -220,13 +270,12 @@ def measure_all(arguments):
     """Runs everything that was asked for; returns whether every bar was met."""
     workloads = choose_workloads(arguments)
     server_cpu, load_cpu, usable = choose_cores(arguments)
-    wrk = shutil.which("wrk")
-    if not wrk:
-        raise UsageError("wrk is not installed (Debian package wrk)")
     arguments.out.mkdir(parents=True, exist_ok=True)
     out = arguments.out.resolve()
+    tools = find_tools(workloads, out)
     contestants = choose_contestants(arguments, compile_tool("floor", out))
-    options = SimpleNamespace(server_cpu=server_cpu, load_cpu=load_cpu, all_cpus=usable, wrk=wrk,
+    options = SimpleNamespace(server_cpu=server_cpu, load_cpu=load_cpu, all_cpus=usable,
+                              tools=tools, credentials=None, generator_env=None,
                               warmup=arguments.warmup, memory_cgroup=arguments.memory_cgroup)
     environment = describe_environment(options, contestants)
     # The benchmark itself must not wake up on the server's core.
@@ -235,7 +284,12 @@ def measure_all(arguments):
     with tempfile.TemporaryDirectory(prefix="tarn-bench-sites-") as root:
         # Servers that drop root must be able to read it.
         os.chmod(root, 0o755)
-        bench = Bench(options, Sites(Path(root)), compile_tool("idle", out))
+        if any(workload.tls for workload in workloads):
+            options.credentials = make_credentials(Path(root))
+            openssl_conf = Path(root) / "openssl.cnf"
+            openssl_conf.write_text(GENERATOR_OPENSSL, encoding="ascii")
+            options.generator_env = dict(os.environ, OPENSSL_CONF=str(openssl_conf))
+        bench = Bench(options, Sites(Path(root)))
         print(report.environment_lines(environment), flush=True)
         for workload in workloads:
             samples, labels = run_workload(bench, contestants, workload, arguments)
@@ -256,11 +310,11 @@ def show_saved(arguments):
 
 def show_list():
     for workload in WORKLOADS.values():
-        print(f"{workload.name:12}{workload.title}"
+        print(f"{workload.name:18}{workload.title}"
               + (f", {workload.connections:,} connections" if workload.connections else ""))
     print()
     for name, members in GROUPS.items():
-        print(f"{name:12}{' '.join(members)}")
+        print(f"{name:18}{' '.join(members)}")
 
 
 def main(argv):

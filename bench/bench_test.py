@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
+import contestants
 import measure
 import procfs
 import report
@@ -26,6 +27,24 @@ WRK_OUTPUT = """Running 1s test
   1 threads and 100 connections
 BENCH {"requests": 10, "bytes": 2000, "duration_us": 1000000, "p50_us": 5, "p99_us": 9, \
 "errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}}
+"""
+
+
+H2LOAD_OUTPUT = """progress: 100% of clients started
+TLS Protocol: TLSv1.3
+Cipher: TLS_AES_128_GCM_SHA256
+Server Temp Key: X25519 253 bits
+Application protocol: h2
+Main benchmark duration is over for thread #0. Stopping all clients.
+
+finished in 1.00s, 1000.00 req/s, 12.04MB/s
+requests: 1000 total, 1020 started, 1000 done, 1000 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 1004 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 12.04MB (12620192) total, 7.59MB (7959730) headers (space savings 39.20%), 171.29KB \
+(175400) data
+                     min         max         mean         sd        +/- sd
+time for request:      234us     11.96ms      4.27ms      1.99ms    67.28%
+time for connect:        0us         0us         0us         0us     0.00%
 """
 
 
@@ -53,10 +72,10 @@ class WorkloadTest(unittest.TestCase):
 class WrkTest(unittest.TestCase):
     def setUp(self):
         self.workload = workloads.lookup("174B")
-        self.totals = measure.parse_wrk(WRK_OUTPUT)
+        self.totals = measure.parse_bench(WRK_OUTPUT)
 
     def check(self, response_len=200):
-        measure.check_wrk("x", self.totals, self.workload, response_len)
+        measure.check_totals("x", self.totals, self.workload, response_len)
 
     def test_good_totals_pass(self):
         self.check()
@@ -84,7 +103,7 @@ class WrkTest(unittest.TestCase):
 
     def test_output_without_totals_is_refused(self):
         with self.assertRaises(BenchError):
-            measure.parse_wrk("unable to connect")
+            measure.parse_bench("unable to connect")
 
     def test_big_bodies_are_counted_by_bytes(self):
         totals = dict(self.totals, bytes=25_000_000)
@@ -98,6 +117,95 @@ class WrkTest(unittest.TestCase):
         self.assertEqual(sample["busy_share"], 0.5)
         self.assertAlmostEqual(sample["foreign_share"], 0.2)
         self.assertEqual(sample["core_us"], 70_000)
+
+
+class H2loadTest(unittest.TestCase):
+    def check(self, old="", new="", response_len=174):
+        self.assertIn(old, H2LOAD_OUTPUT)
+        totals = measure.parse_h2load(H2LOAD_OUTPUT.replace(old, new) if old else H2LOAD_OUTPUT)
+        measure.check_totals("x", totals, workloads.lookup("h2-174B"), response_len)
+        return totals
+
+    def test_good_totals_pass(self):
+        totals = self.check()
+        self.assertEqual((totals["requests"], totals["bytes"]), (1000, 175_400))
+        self.assertEqual((totals["mean_us"], totals["max_us"]), (4270, 11_960))
+        self.assertEqual(totals["duration_us"], 1_000_000)
+
+    def test_a_sample_has_what_the_table_shows(self):
+        sample = measure.load_sample(self.check(), 1000, 10_000_000, 20_000_000, {"pss_kib": 1})
+        self.assertEqual(sample["cpu_us"], 10)
+        for metric, _, _, _ in report.COLUMNS["h2"]:
+            self.assertIn(metric, sample)
+
+    def test_any_error_is_refused(self):
+        for old, new, kind in ((" 0 failed", " 1 failed", "failed"),
+                               (" 0 errored", " 1 errored", "errored"),
+                               (" 0 timeout", " 1 timeout", "timeout"),
+                               (" 0 3xx", " 1 3xx", "status"), (" 0 5xx", " 1 5xx", "status"),
+                               ("1000 total", "1001 total", "unfinished"),
+                               ("1004 2xx", "999 2xx", "without 2xx"),
+                               ("protocol: h2", "protocol: http/1.1", "other protocol")):
+            with self.assertRaisesRegex(BenchError, kind):
+                self.check(old, new)
+
+    def test_bodies_of_another_size_are_refused(self):
+        for response_len in (100, 176):
+            with self.assertRaisesRegex(BenchError, "expected one"):
+                self.check(response_len=response_len)
+
+    def test_all_streams_may_be_cut_off(self):
+        self.check("(175400) data", f"({1000 * 174 + 200 * 174}) data")
+        with self.assertRaisesRegex(BenchError, "expected one"):
+            self.check("(175400) data", f"({1000 * 174 + 200 * 174 + 1}) data")
+
+    def test_output_without_totals_is_refused(self):
+        with self.assertRaisesRegex(BenchError, "no totals"):
+            measure.parse_h2load("Could not connect to host")
+
+    def test_times_have_units(self):
+        for text, expected in (("0us", 0), ("12us", 12), ("4.5ms", 4500), ("2.00s", 2_000_000),
+                               ("1m", 60_000_000)):
+            self.assertEqual(measure.parse_duration_us(text), expected)
+        with self.assertRaises(BenchError):
+            measure.parse_duration_us("soon")
+
+
+class HandshakeTest(unittest.TestCase):
+    OUTPUT = ('BENCH {"requests": 9, "bytes": 0, "duration_us": 1000000, "p50_us": 5, "p99_us": 9,'
+              ' "errors": {"connect": 0, "handshake": 0, "not resumed": 0, "stuck": 0}}\n')
+
+    def test_good_totals_pass_and_any_error_is_refused(self):
+        workload = workloads.lookup("handshake-resumed")
+        measure.check_totals("x", measure.parse_bench(self.OUTPUT), workload, 0)
+        for kind in ("connect", "handshake", "not resumed", "stuck"):
+            broken = self.OUTPUT.replace(f'"{kind}": 0', f'"{kind}": 1')
+            with self.assertRaisesRegex(BenchError, kind):
+                measure.check_totals("x", measure.parse_bench(broken), workload, 0)
+
+
+class TlsSetupTest(unittest.TestCase):
+    """What each contestant is told when the workload is over TLS, and that it is not otherwise."""
+
+    CONTESTANTS = (contestants.Tarn("tarn", "epoll"), contestants.Nginx("nginx"),
+                   contestants.Caddy("caddy"))
+
+    @staticmethod
+    def told(contestant, credentials):
+        setup = contestants.Setup(site=Path("/site"), file=Path("/site/x"), status=200, workers=1,
+                                  cpus=(0,), connections=1, tls=credentials)
+        with tempfile.TemporaryDirectory() as scratch:
+            argv = contestant.command(setup, Path(scratch), 1)
+            files = [path.read_text() for path in Path(scratch).iterdir()]
+        return "\n".join([*argv, *files])
+
+    def test_each_gets_certificate_and_key(self):
+        credentials = contestants.Credentials(Path("/the.cert"), Path("/the.key"))
+        for contestant in self.CONTESTANTS:
+            self.assertTrue(contestant.does_tls)
+            for word in ("/the.cert", "/the.key"):
+                self.assertIn(word, self.told(contestant, credentials))
+                self.assertNotIn(word, self.told(contestant, None))
 
 
 class AnswerTest(unittest.TestCase):

@@ -32,6 +32,14 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True)
+class Credentials:
+    """A certificate for 127.0.0.1 and localhost, PEM files."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class Setup:
     """What a contestant is asked to serve, and where it may run."""
 
@@ -41,6 +49,7 @@ class Setup:
     workers: int
     cpus: tuple  # cores it is pinned to
     connections: int
+    tls: Credentials = None  # TLS 1.3 with HTTP/2 on the port; None: plain
 
 
 class Contestant:
@@ -48,6 +57,7 @@ class Contestant:
 
     name = ""
     package = ""
+    does_tls = True
 
     def __init__(self, binary):
         self.binary = binary
@@ -92,8 +102,12 @@ class Tarn(Contestant):
         return _first_line([self.binary, "--version"])
 
     def command(self, setup, scratch, port):
-        return [self.binary, "--addr", f"127.0.0.1:{port}", "--threads", str(setup.workers),
-                "--io", self.loop, "--access-log", "off", str(setup.site)]
+        listen = ["--addr", f"127.0.0.1:{port}"]
+        if setup.tls:
+            listen = ["--tls-addr", f"127.0.0.1:{port}", "--cert", str(setup.tls.cert),
+                      "--key", str(setup.tls.key)]
+        return [self.binary, *listen, "--threads", str(setup.workers), "--io", self.loop,
+                "--access-log", "off", str(setup.site)]
 
 
 NGINX_CONFIG = """\
@@ -118,8 +132,9 @@ http {{
     uwsgi_temp_path {scratch}/uwsgi;
     scgi_temp_path {scratch}/scgi;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} {listen}backlog=4096;
         root {site};
+        {tls}
         location = /health {{
             default_type application/json;
             return 200 '{{"status":"healthy","timestamp":"$msec"}}';
@@ -128,6 +143,13 @@ http {{
 }}
 """
 
+
+NGINX_TLS = """\
+ssl_certificate {cert};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.3;
+        ssl_session_tickets on;
+        http2_max_concurrent_streams 128;"""
 
 # Ways to send a file; which one costs least depends on its size.
 NGINX_SENDING = {
@@ -157,7 +179,8 @@ class Nginx(Contestant):
         config = scratch / "nginx.conf"
         config.write_text(NGINX_CONFIG.format(
             workers=setup.workers, files=files, scratch=scratch, port=port, site=setup.site,
-            sending=NGINX_SENDING[self.sending],
+            sending=NGINX_SENDING[self.sending], listen="ssl http2 " if setup.tls else "",
+            tls=NGINX_TLS.format(cert=setup.tls.cert, key=setup.tls.key) if setup.tls else "",
             worker_connections=max(self.CONNECTIONS_MIN, setup.connections * 5 // 4)),
             encoding="utf-8")
         return [self.binary, "-p", str(scratch), "-e", "stderr", "-c", str(config)]
@@ -167,9 +190,13 @@ CADDY_CONFIG = """\
 {{
     admin off
     auto_https off
+    servers {{
+        protocols h1 h2
+    }}
 }}
-http://127.0.0.1:{port} {{
+{scheme}://127.0.0.1:{port} {{
     bind 127.0.0.1
+    {tls}
     root * {site}
     header /health Content-Type application/json
     respond /health `{{"status":"healthy","timestamp":"{{time.now.unix}}"}}` 200
@@ -187,7 +214,10 @@ class Caddy(Contestant):
 
     def command(self, setup, scratch, port):
         config = scratch / "Caddyfile"
-        config.write_text(CADDY_CONFIG.format(port=port, site=setup.site), encoding="utf-8")
+        tls = f"tls {setup.tls.cert} {setup.tls.key} {{\n protocols tls1.3\n}}" if setup.tls else ""
+        config.write_text(CADDY_CONFIG.format(port=port, site=setup.site, tls=tls,
+                                              scheme="https" if setup.tls else "http"),
+                          encoding="utf-8")
         return [self.binary, "run", "--adapter", "caddyfile", "--config", str(config)]
 
     def environment(self, setup, scratch):
@@ -199,6 +229,7 @@ class Floor(Contestant):
     """The responder that parses nothing (floor.c); always one thread."""
 
     name = "floor"
+    does_tls = False
 
     def version(self):
         return "bench/floor.c"

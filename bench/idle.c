@@ -1,30 +1,27 @@
 /*
  * idle: opens many keep-alive connections, makes one request on each, and holds them.
  *
- *     idle PORT COUNT PATH
+ *     idle PORT COUNT PATH [tls]
  *
  * Prints "held COUNT" when every connection has had its complete answer, then waits for the end of
  * its standard input, prints "alive N" (connections that the server has neither closed nor written
- * to) and ends. Source addresses walk through 127.0.0.x, PER_SOURCE connections on each, so that
- * the range of local ports never is the limit. Any failure is one line on standard error and
- * exit 1.
+ * to) and ends. With "tls" each connection begins with a handshake; certificates are not verified.
+ * Any failure is one line on standard error and exit 1.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "dial.h"
+
 enum {
-    PER_SOURCE = 5000,
-    FIRST_SOURCE = 2,
     REQUEST_MAX = 1024,
     ANSWER_MAX = 64 * 1024,
     WAIT_SECONDS = 10,
@@ -39,31 +36,43 @@ die(const char *what, long index)
 }
 
 static int
-connect_from(uint32_t source, uint16_t port, long index)
+connect_to(uint16_t port, long index)
 {
-    struct sockaddr_in local = {
-        .sin_family = AF_INET,
-        .sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xffffff00u) | source),
-    };
-    struct sockaddr_in server = {
-        .sin_family = AF_INET,
-        .sin_port = htons(port),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
     struct timeval wait = {.tv_sec = WAIT_SECONDS};
-    int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const char *what;
+    int fd = dial(port, index, 0, &what);
 
     if (fd < 0)
-        die("socket", index);
-    /* The port is then chosen at connect, when the whole four-tuple is known. */
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        die(what, index);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    if (bind(fd, (struct sockaddr *)&local, sizeof local) < 0)
-        die("bind", index);
-    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0)
-        die("connect", index);
     return fd;
+}
+
+/* A TLS session on the socket, handshake done; NULL in plain mode. */
+static SSL *
+secure(SSL_CTX *context, int fd, long index)
+{
+    if (!context)
+        return NULL;
+    SSL *ssl = SSL_new(context);
+    if (!ssl || !SSL_set_fd(ssl, fd))
+        die("memory", index);
+    errno = 0;
+    if (SSL_connect(ssl) != 1)
+        die("TLS handshake", index);
+    return ssl;
+}
+
+static ssize_t
+put(int fd, SSL *ssl, const char *data, size_t len)
+{
+    return ssl ? SSL_write(ssl, data, (int)len) : send(fd, data, len, MSG_NOSIGNAL);
+}
+
+static ssize_t
+take(int fd, SSL *ssl, char *data, size_t len)
+{
+    return ssl ? SSL_read(ssl, data, (int)len) : recv(fd, data, len, 0);
 }
 
 /* Length of the complete answer that starts with this head, 0 while the head is incomplete. */
@@ -85,19 +94,19 @@ answer_len(const char *answer, long index)
 }
 
 static void
-exchange(int fd, const char *request, size_t request_len, long index)
+exchange(int fd, SSL *ssl, const char *request, size_t request_len, long index)
 {
     static char answer[ANSWER_MAX + 1];
     size_t have = 0;
     size_t need = 0;
 
-    if (send(fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
+    if (put(fd, ssl, request, request_len) != (ssize_t)request_len)
         die("send", index);
     while (need == 0 || have < need) {
         errno = 0;
         if (have == ANSWER_MAX)
             die("answer too long", index);
-        ssize_t got = recv(fd, answer + have, ANSWER_MAX - have, 0);
+        ssize_t got = take(fd, ssl, answer + have, ANSWER_MAX - have);
         if (got <= 0)
             die("recv", index);
         have += (size_t)got;
@@ -127,10 +136,11 @@ main(int argc, char **argv)
 {
     char request[REQUEST_MAX];
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: idle PORT COUNT PATH\n");
+    if (argc != 4 && !(argc == 5 && strcmp(argv[4], "tls") == 0)) {
+        fprintf(stderr, "usage: idle PORT COUNT PATH [tls]\n");
         return 2;
     }
+    SSL_CTX *context = argc == 5 ? SSL_CTX_new(TLS_method()) : NULL;
     uint16_t port = (uint16_t)atoi(argv[1]);
     long count = atol(argv[2]);
     int request_len = snprintf(request, sizeof request,
@@ -140,9 +150,12 @@ main(int argc, char **argv)
         die("memory", 0);
 
     for (long i = 0; i < count; i++) {
-        polls[i].fd = connect_from(FIRST_SOURCE + (uint32_t)(i / PER_SOURCE), port, i);
+        polls[i].fd = connect_to(port, i);
         polls[i].events = POLLIN;
-        exchange(polls[i].fd, request, (size_t)request_len, i);
+        SSL *ssl = secure(context, polls[i].fd, i);
+        exchange(polls[i].fd, ssl, request, (size_t)request_len, i);
+        /* The socket alone is held from here on: the client's state is not what is measured. */
+        SSL_free(ssl);
     }
     printf("held %ld\n", count);
     fflush(stdout);
@@ -150,5 +163,6 @@ main(int argc, char **argv)
         ;
     printf("alive %ld\n", count_alive(polls, count));
     free(polls);
+    SSL_CTX_free(context);
     return 0;
 }

@@ -9,7 +9,9 @@ something else than the probed response cannot look fast.
 """
 
 import json
+import re
 import socket
+import ssl
 import subprocess
 import time
 from contextlib import ExitStack
@@ -28,6 +30,7 @@ SETTLE_SECONDS = 0.1
 MEMORY_SETTLE_SECONDS = 1.0
 PEAK_PERIOD_SECONDS = 0.25
 RECV_SECONDS = 30
+LATENCIES = ("p50_us", "p99_us", "mean_us", "max_us")
 
 
 def receive_answer(connection):
@@ -69,23 +72,39 @@ def header_of(head, name):
     return None
 
 
-def get(port, path, headers=()):
+def get(port, path, headers=(), ca_file=None):
+    """One HTTP/1.1 exchange, over TLS 1.3 when there is a CA file to verify the server by."""
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
     with socket.create_connection(("127.0.0.1", port), timeout=RECV_SECONDS) as connection:
+        if ca_file:
+            connection = secured(connection, ca_file)
         connection.sendall("\r\n".join(lines).encode("ascii"))
-        return receive_answer(connection)
+        answer = receive_answer(connection)
+        connection.close()
+        return answer
+
+
+def secured(connection, ca_file):
+    """The connection after a handshake that the workloads take for granted."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        return context.wrap_socket(connection, server_hostname="127.0.0.1")
+    except OSError as error:
+        raise BenchError(f"TLS handshake: {error}") from error
 
 
 def probe(server, workload):
     """Checks that the server answers as the workload expects; returns (request headers to send,
     length of the whole response)."""
     headers = []
+    ca_file = server.setup.tls.cert if server.setup.tls else None
     if workload.status == 304:
-        etag = header_of(get(server.port, workload.path)[0], "etag")
+        etag = header_of(get(server.port, workload.path, (), ca_file)[0], "etag")
         if not etag:
             raise BenchError(f"{server.contestant.name}: {workload.path} has no ETag")
         headers = [f"If-None-Match: {etag}"]
-    head, body, length = get(server.port, workload.path, headers)
+    head, body, length = get(server.port, workload.path, headers, ca_file)
     status = int(head.split(None, 2)[1])
     if status != workload.status:
         raise BenchError(f"{server.contestant.name}: {workload.path}: status {status}, "
@@ -95,14 +114,57 @@ def probe(server, workload):
     return headers, length
 
 
-def parse_wrk(output):
+def parse_bench(output):
+    """What wrk.lua and handshakes.c print."""
     for line in output.splitlines():
         if line.startswith("BENCH "):
             return json.loads(line[len("BENCH "):])
-    raise BenchError("no totals in the output of wrk:\n" + output)
+    raise BenchError("no totals in the output of the generator:\n" + output)
 
 
-def check_wrk(name, totals, workload, response_len):
+H2LOAD_COUNTS = re.compile(
+    r"^requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, "
+    r"(\d+) errored, (\d+) timeout\n"
+    r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx\n"
+    r"traffic: .* total, .* headers .*, \S+ \((\d+)\) data$", re.MULTILINE)
+H2LOAD_FINISHED = re.compile(r"^finished in (\S+), ", re.MULTILINE)
+H2LOAD_TIME = re.compile(r"^time for request: +\S+ +(\S+) +(\S+) ", re.MULTILINE)
+TIME_UNITS_US = {"us": 1, "ms": 1000, "s": 1_000_000, "m": 60_000_000}
+
+
+def parse_duration_us(text):
+    """h2load's way of writing a time: 234us, 4.27ms, 2.00s, 1.5m."""
+    match = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)
+    if not match:
+        raise BenchError(f"h2load: {text} is not a time")
+    return float(match.group(1)) * TIME_UNITS_US[match.group(2)]
+
+
+def parse_h2load(output):
+    """The totals that wrk gives, and mean and greatest latency instead of percentiles, which
+    h2load does not have. Its bytes are those of bodies."""
+    counts = H2LOAD_COUNTS.search(output)
+    finished = H2LOAD_FINISHED.search(output)
+    times = H2LOAD_TIME.search(output)
+    if not (counts and finished and times):
+        raise BenchError("no totals in the output of h2load:\n" + output)
+    total, done, succeeded, failed, errored, timeout, good, *others, data = map(
+        int, counts.groups())
+    # A status counts when it comes, a request when it ends: of those cut off only the first does.
+    protocol = re.search(r"^Application protocol: (\S+)$", output, re.MULTILINE)
+    return {
+        "requests": succeeded,
+        "bytes": data,
+        "duration_us": parse_duration_us(finished.group(1)),
+        "mean_us": parse_duration_us(times.group(2)),
+        "max_us": parse_duration_us(times.group(1)),
+        "errors": {"failed": failed, "errored": errored, "timeout": timeout, "status": sum(others),
+                   "unfinished": total - done, "without 2xx": max(0, succeeded - good),
+                   "other protocol": 0 if protocol and protocol.group(1) == "h2" else 1},
+    }
+
+
+def check_totals(name, totals, workload, response_len):
     """Fails unless every answer was the probed one."""
     bad = {kind: count for kind, count in totals["errors"].items() if count}
     if bad:
@@ -111,7 +173,7 @@ def check_wrk(name, totals, workload, response_len):
         raise BenchError(f"{name}: {workload.name}: no request was answered; longer rounds "
                          "(--seconds) or fewer connections are needed")
     least = totals["requests"] * response_len
-    most = least + workload.connections * response_len
+    most = least + workload.connections * workload.streams * response_len
     if not least <= totals["bytes"] <= most:
         raise BenchError(f"{name}: {workload.name}: {totals['bytes']} bytes for "
                          f"{totals['requests']} answers of {response_len} bytes: not all answers "
@@ -121,25 +183,25 @@ def check_wrk(name, totals, workload, response_len):
 def served_count(totals, workload, response_len):
     """Requests answered. Of big bodies a whole round has few, and the ones cut off by its end would
     cost CPU time without counting, so there the bytes are what counts."""
-    if workload.body_len >= BIG_BODY and workload.status == 200:
+    if workload.kind == "load" and workload.body_len >= BIG_BODY and workload.status == 200:
         return totals["bytes"] / response_len
     return totals["requests"]
 
 
 class Bench:
-    """Everything that stays the same over all turns."""
+    """Everything that stays the same over all turns. `options.tools` has the generators by name,
+    `options.credentials` what TLS needs, `options.generator_env` their environment."""
 
-    def __init__(self, options, sites, idle_client):
+    def __init__(self, options, sites):
         self.options = options
         self.sites = sites
-        self.idle_client = idle_client
 
     def _setup(self, workload):
-        pinned = workload.kind == "load"
-        cpus = (self.options.server_cpu,) if pinned else self.options.all_cpus
+        cpus = (self.options.server_cpu,) if workload.is_pinned else self.options.all_cpus
         site, file = self.sites.of(workload)
         return Setup(site=site, file=file, status=workload.status, workers=len(cpus), cpus=cpus,
-                     connections=workload.connections)
+                     connections=workload.connections,
+                     tls=self.options.credentials if workload.tls else None)
 
     def turn(self, contestant, workload, seconds):
         """One measurement: a dict of plain numbers."""
@@ -167,19 +229,27 @@ class Bench:
         return {"idle_pss_kib": default_kib, "ready_pss_kib": ready_kib, "pss_kib": held_kib,
                 "growth_kib": growth, "bytes_per_connection": growth * 1024 / workload.connections}
 
-    def _wrk(self, port, workload, headers, seconds):
-        argv = [self.options.wrk, "-t1", f"-c{workload.connections}", f"-d{seconds}s", "--latency",
-                "--timeout", WRK_TIMEOUT, "-s", str(WRK_SCRIPT)]
-        for header in headers:
-            argv += ["-H", header]
-        argv.append(f"http://127.0.0.1:{port}{workload.path}")
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True,
-                                preexec_fn=child_setup((self.options.load_cpu,)))
+    def _generator(self, port, workload, headers, seconds):
+        """The command line of the generator, and the function that reads what it prints."""
+        tools, url = self.options.tools, f"://127.0.0.1:{port}{workload.path}"
+        if workload.kind == "handshake":
+            return [tools["handshakes"], str(port), str(workload.connections), str(seconds),
+                    "resumed" if workload.resumed else "full"], parse_bench
+        header_options = [word for header in headers for word in ("-H", header)]
+        if workload.kind == "h2":
+            return [tools["h2load"], "-t1", f"-c{workload.connections}", f"-m{workload.streams}",
+                    "-D", str(seconds), *header_options, "https" + url], parse_h2load
+        return [tools["wrk"], "-t1", f"-c{workload.connections}", f"-d{seconds}s", "--latency",
+                "--timeout", WRK_TIMEOUT, "-s", str(WRK_SCRIPT), *header_options,
+                ("https" if workload.tls else "http") + url], parse_bench
 
-    def _run_wrk(self, server, workload, headers, seconds, on_wait=None):
-        """wrk's totals; `on_wait(process)` runs meanwhile."""
-        with self._wrk(server.port, workload, headers, seconds) as process:
+    def _generate(self, server, workload, headers, seconds, on_wait=None):
+        """The generator's totals; `on_wait(process)` runs meanwhile."""
+        argv, parse = self._generator(server.port, workload, headers, seconds)
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True,
+                              env=self.options.generator_env,
+                              preexec_fn=child_setup((self.options.load_cpu,))) as process:
             try:
                 if on_wait:
                     on_wait(process)
@@ -189,28 +259,30 @@ class Bench:
                 raise
         server.check_running()
         if process.returncode != 0:
-            raise BenchError(f"wrk ended with {process.returncode}:\n{output}")
-        return parse_wrk(output)
+            raise BenchError(f"{argv[0]} ended with {process.returncode}:\n{output}")
+        return parse(output)
 
     def _load(self, server, workload, seconds):
         headers, response_len = probe(server, workload)
+        if workload.kind != "load":
+            response_len = {"h2": workload.body_len, "handshake": 0}[workload.kind]
         name = server.contestant.name
-        warm = self._run_wrk(server, workload, headers, self.options.warmup)
-        check_wrk(name, warm, workload, response_len)
+        warm = self._generate(server, workload, headers, self.options.warmup)
+        check_totals(name, warm, workload, response_len)
         time.sleep(SETTLE_SECONDS)
 
         pids = server.pids()
         pss = PssSampler(pids, seconds, bool(workload.memory_limit))
         cpu_before = procfs.cpu_ns(pids)
         busy_before = procfs.core_busy_ns(self.options.server_cpu)
-        totals = self._run_wrk(server, workload, headers, seconds, pss.sample_while)
+        totals = self._generate(server, workload, headers, seconds, pss.sample_while)
         time.sleep(SETTLE_SECONDS)
         cpu = procfs.cpu_ns(pids) - cpu_before
         busy = procfs.core_busy_ns(self.options.server_cpu) - busy_before
 
         if server.pids() != pids:
             raise BenchError(f"{name}: a process ended or began during the round")
-        check_wrk(name, totals, workload, response_len)
+        check_totals(name, totals, workload, response_len)
         return load_sample(totals, served_count(totals, workload, response_len), cpu, busy,
                            {"pss_kib": pss.highest, "peak_rss_kib": procfs.peak_rss_kib(pids),
                             "cgroup_peak_bytes": server.group.peak_bytes() if server.group else 0})
@@ -222,7 +294,8 @@ class Bench:
 
     def _hold(self, server, workload):
         """PSS of the server while the idle client holds its connections."""
-        argv = [self.idle_client, str(server.port), str(workload.connections), workload.path]
+        argv = [self.options.tools["idle"], str(server.port), str(workload.connections),
+                workload.path, *(["tls"] if workload.tls else [])]
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True,
                               preexec_fn=child_setup(self.options.all_cpus)) as client:
@@ -252,8 +325,7 @@ def load_sample(totals, served, cpu, busy, memory):
         "busy_share": cpu / wall,
         "core_us": busy / 1000 / served,
         "foreign_share": max(0.0, (busy - cpu) / wall),
-        "p50_us": totals["p50_us"],
-        "p99_us": totals["p99_us"],
+        **{key: totals[key] for key in LATENCIES if key in totals},
         **memory,
     }
 

@@ -7,8 +7,10 @@ PEER = "nginx"  # the one that the bars are about
 OURS = "tarn-"
 
 # What the ratios compare, by kind of workload, and what it is called.
-RATIO_METRIC = {"load": "cpu_us", "idle": "pss_kib", "held": "growth_kib"}
-RATIO_TITLE = {"load": "CPU time per request", "idle": "memory", "held": "memory growth"}
+RATIO_METRIC = {"load": "cpu_us", "h2": "cpu_us", "handshake": "cpu_us", "idle": "pss_kib",
+                "held": "growth_kib"}
+RATIO_TITLE = {"load": "CPU time per request", "h2": "CPU time per request",
+               "handshake": "CPU time per handshake", "idle": "memory", "held": "memory growth"}
 
 
 def _rate(value):
@@ -31,15 +33,20 @@ def _mebibytes_of_bytes(count):
     return f"{count / 1024 / 1024:.1f}" if count else "-"
 
 
+def _load_columns(unit, *latencies):
+    return (("requests_per_s", f"{unit}s/s", _rate, True),
+            ("cpu_us", f"CPU us/{unit}", _micros, True),
+            ("core_us", f"core us/{unit}", _micros, True),
+            ("busy_share", "core busy", _percent, False),
+            *((f"{latency}_us", f"{latency} us", _rate, False) for latency in latencies),
+            ("pss_kib", "PSS MiB", _mebibytes, False))
+
+
 # Columns by kind: metric, title, how to write it, whether the spread is shown.
 COLUMNS = {
-    "load": (("requests_per_s", "requests/s", _rate, True),
-             ("cpu_us", "CPU us/request", _micros, True),
-             ("core_us", "core us/request", _micros, True),
-             ("busy_share", "core busy", _percent, False),
-             ("p50_us", "p50 us", _rate, False),
-             ("p99_us", "p99 us", _rate, False),
-             ("pss_kib", "PSS MiB", _mebibytes, False)),
+    "load": _load_columns("request", "p50", "p99"),
+    "h2": _load_columns("request", "mean", "max"),
+    "handshake": _load_columns("handshake", "p50", "p99"),
     "idle": (("pss_kib", "PSS MiB", _mebibytes, True),),
     "held": (("idle_pss_kib", "PSS by default, MiB", _mebibytes, False),
              ("ready_pss_kib", "set up for them, MiB", _mebibytes, False),
@@ -98,7 +105,7 @@ def verdicts(result):
 def _whole_core(result, ours):
     """The same ratio over all that the server's core did: a share of the network's work runs in
     interrupts, which the scheduler charges to whom they meet, or to nobody."""
-    if result["workload"]["kind"] != "load":
+    if RATIO_METRIC[result["workload"]["kind"]] != "cpu_us":
         return ""
     samples = {name: result["contestants"][name]["samples"] for name in (ours, PEER)}
     value = ratios_of("core_us", samples)[ours][PEER]
@@ -161,10 +168,12 @@ def heading(result):
     parts = [workload["title"]]
     if workload["connections"]:
         parts.append(_count(workload["connections"], "connection"))
+    if workload.get("streams", 1) > 1:
+        parts[-1] += f" of {workload['streams']} streams"
     if workload["memory_limit"] and options["memory_cgroup"]:
         parts.append(f"memory limited to {workload['memory_limit'] // 1_000_000} MB")
     rounds = _count(options["rounds"], "round")
-    if workload["kind"] == "load":
+    if RATIO_METRIC[workload["kind"]] == "cpu_us":
         rounds += f" of {options['seconds']} s"
     return f"{workload['name']}: {', '.join(parts)}, {rounds}"
 

@@ -8,8 +8,9 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Workload:
-    """One measurement. `kind` is load (wrk), idle (memory of a server that just started) or held
-    (memory growth by `connections` idle keep-alive connections)."""
+    """One measurement. `kind` is load (wrk), h2 (h2load, `streams` at a time on each connection),
+    handshake (`connections` at a time, TLS and nothing else), idle (memory of a server that just
+    started) or held (memory growth by `connections` idle keep-alive connections)."""
 
     name: str
     title: str
@@ -18,6 +19,9 @@ class Workload:
     connections: int = 100
     status: int = 200
     kind: str = "load"
+    tls: bool = False
+    resumed: bool = False  # handshakes
+    streams: int = 1
     memory_limit: int = 0  # bytes, 0: none
     bar: float = 0.0  # least ratio nginx / tarn, 0: none
     goal: float = 0.0
@@ -25,6 +29,11 @@ class Workload:
     @property
     def has_file(self):
         return self.body_len > 0
+
+    @property
+    def is_pinned(self):
+        """Whether the server has one core and the generator another."""
+        return self.kind in ("load", "h2", "handshake")
 
     def with_connections(self, count):
         """The same workload at another number of connections; the bars belong to the original."""
@@ -35,6 +44,20 @@ class Workload:
 
 def _file(name, path, body_len, **more):
     return Workload(name, f"GET {path}, {body_len:,} bytes", path, body_len, **more)
+
+
+def _tls(name, path, body_len, **more):
+    return _file(f"tls-{name}", path, body_len, tls=True, **more)
+
+
+def _h2(name, path, body_len, **more):
+    return _file(f"h2-{name}", path, body_len, tls=True, kind="h2", connections=20, streams=10,
+                 **more)
+
+
+def _handshake(name, title, **more):
+    return Workload(name, title, "/174.html", 174, connections=20, kind="handshake", tls=True,
+                    bar=1.2, goal=1.5, **more)
 
 
 def _kcup(name, path, body_len):
@@ -53,11 +76,22 @@ _TABLE = (
     _kcup("kcup-10KB", "/10k.txt", 10 * 1024),
     _kcup("kcup-100KB", "/100k.txt", 100 * 1024),
     _kcup("kcup-1MB", "/1m.bin", MEGABYTE),
+    _tls("174B", "/174.html", 174, bar=1.6, goal=2.0),
+    _tls("100KB", "/100k.txt", 100 * 1024, bar=1.5, goal=2.0),
+    _tls("10KB", "/10k.txt", 10 * 1024),
+    _tls("1MB", "/1m.bin", MEGABYTE),
+    _h2("174B", "/174.html", 174, bar=1.7, goal=2.3),
+    _h2("100KB", "/100k.txt", 100 * 1024, bar=1.5, goal=2.0),
+    _h2("10KB", "/10k.txt", 10 * 1024),
+    _handshake("handshake-full", "full TLS 1.3 handshakes, ECDSA P-256"),
+    _handshake("handshake-resumed", "TLS 1.3 handshakes resumed by ticket", resumed=True),
     # The goal is 4 MB, written as the ratio to the 6.9 MB that nginx takes with two workers.
     Workload("idle", "memory of a server that just started, all workers", "/174.html", 174,
              connections=0, kind="idle", bar=1.0, goal=1.7),
     Workload("held", "memory taken by idle keep-alive connections, all workers", "/174.html", 174,
              connections=10_000, kind="held", bar=1.0, goal=3.0),
+    Workload("held-tls", "memory taken by idle keep-alive TLS connections, all workers",
+             "/174.html", 174, connections=10_000, kind="held", tls=True, bar=1.0, goal=3.0),
 )
 
 WORKLOADS = {workload.name: workload for workload in _TABLE}
@@ -68,9 +102,14 @@ GROUPS = {
                   for count in KISS_CONNECTIONS),
     "kcup": ("kcup-10KB", "kcup-100KB", "kcup-1MB"),
     "memory": ("idle", "held"),
+    "tls": ("tls-174B", "tls-100KB", "tls-10KB", "tls-1MB", "held-tls"),
+    "h2": ("h2-174B", "h2-100KB", "h2-10KB"),
+    "handshake": ("handshake-full", "handshake-resumed"),
 }
-GROUPS["default"] = GROUPS["core"] + GROUPS["memory"]
-GROUPS["all"] = GROUPS["core"] + GROUPS["kiss"] + GROUPS["kcup"] + GROUPS["memory"]
+# Half an hour; of what came later only what has a bar.
+GROUPS["default"] = (GROUPS["core"] + GROUPS["memory"] + GROUPS["tls"][:2] + GROUPS["h2"][:2]
+                     + GROUPS["handshake"] + ("held-tls",))
+GROUPS["all"] = tuple(dict.fromkeys(name for group in list(GROUPS.values()) for name in group))
 
 
 def lookup(name):

@@ -245,7 +245,7 @@ peer_connect(struct peer *peer, struct str input, const uint8_t *control)
     peer->piece_max = control[1] % 4 == 0 ? INPUT_MAX : input.len / (1 + control[2] % 16) + 1;
     peer->reads_late = control[1] % 2;
     buf_init(&peer->output, OUTPUT_MAX);
-    must(conn_accept(&server.pool, fds[1], false));
+    must(conn_accept(&server.pool, fds[1], false, false));
 }
 
 static void

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from harness.binary import TARN, is_sanitized, kernel_refuses_uring
+from harness.certs import Authority
 from harness.server import Server
 from harness.site import build_site
 
@@ -77,6 +78,43 @@ def launch(loop, request):
 def launch_module(loop, request):
     """The same for a server that all tests of a file share."""
     return launcher(loop, request)
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    """The authority that the certificates of all tests come from."""
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def pair(ca):
+    """A certificate and key for what most tests ask for."""
+    return ca.leaf("site.test", "localhost", "127.0.0.1", stem="site")
+
+
+def tls_launcher(launch, pair):
+    """launch_tls(site, *options, cert=None, plain=False) → Server with a TLS listener. `cert` is
+    what stands instead of the usual --cert and --key."""
+
+    def launch_tls(site, *args, cert=None, plain=False, **options):
+        mine = pair.options if cert is None else cert
+        options.setdefault("listener_count", 1 + plain + ("--admin-addr" in args))
+        addr = "127.0.0.1:0" if plain else None
+        tls = ["--tls-addr", "127.0.0.1:0", *mine]
+        return launch(site, *tls, *args, addr=addr, **options)
+
+    return launch_tls
+
+
+@pytest.fixture
+def launch_tls(launch, pair):
+    """As `launch`, over TLS."""
+    return tls_launcher(launch, pair)
+
+
+@pytest.fixture(scope="module")
+def launch_tls_module(launch_module, pair):
+    return tls_launcher(launch_module, pair)
 
 
 @pytest.fixture

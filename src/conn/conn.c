@@ -1,7 +1,9 @@
 #include "conn/conn.h"
 
 #include "base/must.h"
+#include "conn/conn_tls.h"
 #include "conn/h1.h"
+#include "conn/h2.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,12 +34,15 @@ conn_set_state(struct conn *conn, enum conn_state next)
 {
     static const uint8_t allowed[] = {
         [CONN_WAITING] = 1 << CONN_IDLE | 1 << CONN_CLOSED,
-        [CONN_IDLE] = 1 << CONN_ACTIVE | 1 << CONN_CLOSED,
+        [CONN_IDLE] = 1 << CONN_ACTIVE | 1 << CONN_HANDSHAKE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
+        [CONN_HANDSHAKE] = 1 << CONN_IDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
         [CONN_ACTIVE] = 1 << CONN_IDLE | 1 << CONN_LINGER | 1 << CONN_CLOSED,
         [CONN_LINGER] = 1 << CONN_CLOSED,
         [CONN_CLOSED] = 1 << CONN_WAITING,
     };
     must(allowed[conn->state] & 1 << next);
+    if (conn->state == CONN_HANDSHAKE)
+        conn_tls_leave_handshake(conn);
     conn->state = (uint8_t)next;
 }
 
@@ -58,6 +63,9 @@ conn_timed_out(struct timer *timer)
             conn->session_ops->timeout(conn->session);
         else
             conn_drop(conn, CONN_END_IDLE_TIMEOUT, false);
+        break;
+    case CONN_HANDSHAKE:
+        conn_tls_timeout(conn);
         break;
     case CONN_ACTIVE:
         conn->session_ops->timeout(conn->session);
@@ -85,7 +93,9 @@ conn_pool_deinit(struct conn_pool *pool)
     for (unsigned i = 0; i < pool->chunk_count; i++)
         free(pool->chunks[i]);
     free(pool->chunks);
+    conn_tls_pool_deinit(pool);
     h1_pool_deinit(pool);
+    h2_pool_deinit(pool);
 }
 
 static bool
@@ -170,7 +180,8 @@ conn_serve(struct conn *conn)
     pool->served++;
     conn_set_state(conn, CONN_IDLE);
     conn->idle_since_ns = loop_now_ns(pool->loop);
-    conn_set_deadline(conn, pool->config.header_timeout_ns);
+    conn_set_deadline(conn, conn->is_tls ? pool->config.handshake_timeout_ns
+                                         : pool->config.header_timeout_ns);
     sock_recv_start(&conn->sock);
 }
 
@@ -192,7 +203,7 @@ conn_pool_serve_waiting(struct conn_pool *pool)
 }
 
 bool
-conn_accept(struct conn_pool *pool, int fd, bool is_admin)
+conn_accept(struct conn_pool *pool, int fd, bool is_admin, bool is_tls)
 {
     if (!pool->free_conns && !conn_pool_grow(pool)) {
         close(fd);
@@ -203,7 +214,8 @@ conn_accept(struct conn_pool *pool, int fd, bool is_admin)
     conn_set_state(conn, CONN_WAITING);
     conn->pool = pool;
     conn->is_admin = is_admin;
-    conn->request_count = conn->linger_len = 0;
+    conn->is_tls = is_tls;
+    conn->request_count = conn->linger_len = conn->burst_len = 0;
     conn->peer_ended = conn->drain_told = false;
     conn->session_ops = &h1_session_ops;
     count(&pool->counters.accepted, 1);
@@ -218,6 +230,26 @@ conn_accept(struct conn_pool *pool, int fd, bool is_admin)
     *pool->waiting_end = conn;
     pool->waiting_end = &conn->next;
     return false;
+}
+
+void
+conn_switch(struct conn *conn, const struct session_ops *ops, struct str bytes)
+{
+    const struct session_ops *before_ops = conn->session_ops;
+    struct session *before = conn->session;
+    conn->session_ops = ops;
+    conn->session = ops->acquire(conn);
+    if (conn->session)
+        ops->received(conn->session, bytes.ptr, bytes.len);
+    else
+        conn_drop(conn, CONN_END_NO_MEMORY, true);
+    before_ops->release(before); /* the bytes may have been its own */
+}
+
+void
+conn_wake(struct conn *conn)
+{
+    conn_set_state(conn, CONN_ACTIVE);
 }
 
 void
@@ -246,6 +278,8 @@ conn_finish(struct conn *conn, enum conn_end end)
         conn_drop(conn, end, false);
         return;
     }
+    if (conn->tls)
+        conn_tls_end(conn);
     conn_set_state(conn, CONN_LINGER);
     conn->end = (uint8_t)end;
     sock_shutdown(&conn->sock);
@@ -260,6 +294,8 @@ conn_drop(struct conn *conn, enum conn_end end, bool broken)
         return;
     if (conn->state != CONN_WAITING)
         conn->pool->served--;
+    if (conn->tls && !broken && (conn->state == CONN_IDLE || conn->state == CONN_ACTIVE))
+        conn_tls_end(conn);
     conn_set_state(conn, CONN_CLOSED);
     conn->end = (uint8_t)end;
     timer_clear(loop_timers(conn->sock.loop), &conn->timer);
@@ -267,6 +303,17 @@ conn_drop(struct conn *conn, enum conn_end end, bool broken)
         sock_abort(&conn->sock);
     else
         sock_close(&conn->sock);
+}
+
+void
+conn_relay(struct conn *conn)
+{
+    conn->pool->served--;
+    conn_set_state(conn, CONN_CLOSED);
+    conn->end = CONN_END_RELAYED;
+    conn->relaying = true;
+    timer_clear(loop_timers(conn->sock.loop), &conn->timer);
+    sock_release(&conn->sock);
 }
 
 /* The loop has let go: only now may the session's memory, which the kernel could still have been
@@ -277,6 +324,10 @@ conn_closed(struct sock *sock)
     struct conn *conn = (struct conn *)sock;
     struct conn_pool *pool = conn->pool;
     conn_release_session(conn);
+    if (conn->relaying)
+        conn_tls_relay_start(conn);
+    conn->relaying = false;
+    conn_tls_closed(conn);
     count(&pool->counters.ends[conn->end], 1);
     count(&pool->counters.active, (uint64_t)-1);
     conn->next = pool->free_conns;
@@ -284,22 +335,70 @@ conn_closed(struct sock *sock)
     conn_pool_serve_waiting(pool);
 }
 
-static void
-conn_received_end(struct conn *conn, ssize_t result)
+void
+conn_set_handshake(struct conn *conn)
+{
+    conn_set_state(conn, CONN_HANDSHAKE);
+}
+
+void
+conn_established(struct conn *conn)
+{
+    conn_set_state(conn, CONN_IDLE);
+    conn->idle_since_ns = loop_now_ns(conn->sock.loop);
+    conn_set_deadline(conn, conn->pool->config.header_timeout_ns);
+    if (str_eq(tls_stream_alpn(conn->tls), STR("h2")))
+        conn->session_ops = &h2_session_ops;
+}
+
+void
+conn_deliver_end(struct conn *conn)
 {
     conn->peer_ended = true;
-    if (result < 0)
-        conn_drop(conn, conn->state == CONN_ACTIVE ? CONN_END_PEER_RESET : CONN_END_DONE, false);
-    else if (conn->state == CONN_ACTIVE)
+    if (conn->state == CONN_ACTIVE)
         conn->session_ops->peer_ended(conn->session);
     else
         conn_drop(conn, conn->state == CONN_LINGER ? conn->end : CONN_END_DONE, false);
 }
 
 static void
+conn_received_end(struct conn *conn, ssize_t result)
+{
+    conn->peer_ended = true;
+    if (conn->state == CONN_HANDSHAKE) {
+        count(&conn->pool->counters.tls_failures[TLS_FAILURE_CLOSED], 1);
+        conn_drop(conn, CONN_END_HANDSHAKE, false);
+    } else if (result < 0) {
+        conn_drop(conn, conn->state == CONN_ACTIVE ? CONN_END_PEER_RESET : CONN_END_DONE, false);
+    } else {
+        conn_deliver_end(conn);
+    }
+}
+
+void
+conn_deliver(struct conn *conn, const char *data, size_t len)
+{
+    if (conn->state == CONN_IDLE) {
+        if (!conn->session)
+            conn->session = conn->session_ops->acquire(conn);
+        if (!conn->session) {
+            conn_drop(conn, CONN_END_NO_MEMORY, false);
+            return;
+        }
+        conn_set_state(conn, CONN_ACTIVE);
+    }
+    conn->session_ops->received(conn->session, data, len);
+}
+
+static void
 conn_received(struct sock *sock, const char *data, ssize_t len)
 {
     struct conn *conn = (struct conn *)sock;
+    if (conn->relaying) {
+        if (len > 0)
+            conn_tls_relay_more(conn, data, (size_t)len);
+        return;
+    }
     if (len <= 0) {
         conn_received_end(conn, len);
         return;
@@ -310,16 +409,10 @@ conn_received(struct sock *sock, const char *data, ssize_t len)
             conn_drop(conn, conn->end, false);
         return;
     }
-    if (conn->state == CONN_IDLE) {
-        if (!conn->session)
-            conn->session = conn->session_ops->acquire(conn);
-        if (!conn->session) {
-            conn_drop(conn, CONN_END_NO_MEMORY, false);
-            return;
-        }
-        conn_set_state(conn, CONN_ACTIVE);
-    }
-    conn->session_ops->received(conn->session, data, (size_t)len);
+    if (conn->is_tls)
+        conn_tls_received(conn, data, (size_t)len);
+    else
+        conn_deliver(conn, data, (size_t)len);
 }
 
 static void
@@ -330,36 +423,54 @@ conn_sent(struct sock *sock, ssize_t result)
         conn_drop(conn, CONN_END_PEER_RESET, false);
         return;
     }
-    count(&conn->pool->counters.bytes_out, (uint64_t)result);
-    conn->session_ops->sent(conn->session, (size_t)result);
+    conn_count_out(conn, (uint64_t)result);
+    if (conn->tls)
+        conn_tls_sent(conn, (size_t)result);
+    else
+        conn->session_ops->sent(conn->session, (size_t)result);
 }
 
 static const struct sock_ops conn_sock_ops = {conn_received, conn_sent, conn_closed};
 
+void
+conn_count_out(struct conn *conn, uint64_t len)
+{
+    count(&conn->pool->counters.bytes_out, len);
+}
+
 ssize_t
 conn_send(struct conn *conn, const struct iovec *iov, unsigned iov_count)
 {
+    if (conn->tls)
+        return conn_tls_send(conn, iov, iov_count);
     ssize_t result = sock_send(&conn->sock, iov, iov_count);
     if (result > 0)
-        count(&conn->pool->counters.bytes_out, (uint64_t)result);
+        conn_count_out(conn, (uint64_t)result);
     return result;
 }
 
 ssize_t
 conn_send_file(struct conn *conn, struct str head, int fd, uint64_t off, uint64_t len)
 {
+    if (conn->tls)
+        return conn_tls_send_file(conn, head, fd, off, len);
     ssize_t result = sock_send_file(&conn->sock, head, fd, off, len);
     if (result > 0)
-        count(&conn->pool->counters.bytes_out, (uint64_t)result);
+        conn_count_out(conn, (uint64_t)result);
     return result;
 }
 
 ssize_t
 conn_send_pages(struct conn *conn, struct str head, const char *pages, uint64_t len)
 {
+    if (conn->tls) {
+        struct iovec iov[2] = {{(void *)head.ptr, head.len}, {(void *)pages, len}};
+        unsigned first = head.len ? 0 : 1;
+        return conn_tls_send(conn, iov + first, 2 - first);
+    }
     ssize_t result = sock_send_pages(&conn->sock, head, pages, len);
     if (result > 0)
-        count(&conn->pool->counters.bytes_out, (uint64_t)result);
+        conn_count_out(conn, (uint64_t)result);
     return result;
 }
 

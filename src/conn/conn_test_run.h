@@ -141,7 +141,7 @@ client_start(struct client *client, struct scene *scene, int fd, int server_fd)
     *client = (struct client){.scene = scene, .fd = fd, .read_step = SIZE_MAX, .end = 1};
     buf_init(&client->out, CLIENT_BYTES_MAX);
     buf_init(&client->in, CLIENT_BYTES_MAX);
-    return conn_accept(&scene->pool, server_fd, false);
+    return conn_accept(&scene->pool, server_fd, false, false);
 }
 
 /* Small buffers, so that they fill up. */

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/must.h"
+#include "conn/h2.h"
 #include "http/h1_chunk.h"
 #include "http/h1_head.h"
 #include "http/status.h"
@@ -91,6 +92,8 @@ h1_acquire(struct conn *conn)
     h1->head_started_ns = 0;
     h1->starved = h1->body_open = h1->close_after = false;
     h1->req.is_admin = conn->is_admin;
+    h1->req.is_tls = conn->is_tls;
+    h1->req.tls = conn->tls;
     h1_head_decoder_init(&h1->decoder, &h1->req.head, pool->config.head_max);
     return (struct session *)h1;
 }
@@ -413,6 +416,16 @@ h1_run_request(struct h1 *h1)
         h1_start_response(h1);
 }
 
+/* Whether the input may be the preface of HTTP/2: only as the first bytes of a plain connection; over
+ * TLS it is negotiated. */
+static enum h2_preface
+h1_preface(const struct h1 *h1, struct str input)
+{
+    if (h1->conn->request_count || h1->conn->is_tls || h1->state != H1_HEAD || input.len == 0)
+        return H2_PREFACE_NONE;
+    return h2_preface_check(input);
+}
+
 /* Decodes a head and runs the request. Returns the bytes of input used; none while the head is not
  * complete. */
 static size_t
@@ -420,6 +433,10 @@ h1_run_head(struct h1 *h1, struct str input)
 {
     if (h1->head_started_ns == 0)
         h1->head_started_ns = loop_now_ns(h1->conn->sock.loop);
+    if (h1_preface(h1, input) != H2_PREFACE_NONE) {
+        h1->starved = true;
+        return 0;
+    }
     switch (h1_head_decode(&h1->decoder, input.ptr, input.len)) {
     case H1_MORE:
         h1->starved = true;
@@ -599,15 +616,17 @@ h1_received(struct session *session, const char *data, size_t len)
         h1_keep(h1, input, false);
         return;
     }
-    if (h1->stash.len == 0) {
-        h1_run(h1, input, false);
-        return;
+    bool from_stash = h1->stash.len > 0;
+    if (from_stash) {
+        buf_append(&h1->stash, input);
+        input = buf_str(&h1->stash);
     }
-    buf_append(&h1->stash, input);
     if (buf_overflowed(&h1->stash))
         conn_drop(h1->conn, CONN_END_NO_MEMORY, true);
+    else if (h1_preface(h1, input) == H2_PREFACE_WHOLE)
+        conn_switch(h1->conn, &h2_session_ops, input);
     else
-        h1_run(h1, buf_str(&h1->stash), true);
+        h1_run(h1, input, from_stash);
 }
 
 static void

@@ -53,6 +53,9 @@ void loop_woke(struct loop *loop);
 /* Runs what was posted; called by a backend when wake_fd is readable. */
 void loop_run_posts(struct loop *loop);
 
+/* A connecting sock is writable: how it went, for `sent`. */
+ssize_t loop_connect_result(struct sock *sock);
+
 void loop_close_pipe(struct loop *loop);
 
 int loop_uring_new(struct loop **out, struct error *error) MUST_USE;

@@ -109,13 +109,18 @@ epoll_receive(struct sock *sock)
 }
 
 static void
+epoll_register_sock(struct sock *sock)
+{
+    /* in_flight: registered. Closing the descriptor ends the registration. */
+    sock->in_flight = 1;
+    epoll_register(sock->loop, sock->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, sock, TAG_SOCK);
+}
+
+static void
 epoll_recv_start(struct sock *sock)
 {
     if (!sock->in_flight) {
-        /* in_flight: registered. Closing the descriptor ends the registration. */
-        sock->in_flight = 1;
-        epoll_register(sock->loop, sock->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, sock,
-                       TAG_SOCK);
+        epoll_register_sock(sock);
     } else if (sock->readable) {
         epoll_queue(sock);
     }
@@ -145,8 +150,10 @@ epoll_send(struct sock *sock, const struct iovec *iov, unsigned iov_count)
 static void
 epoll_wait_writable(struct sock *sock)
 {
-    /* The registration reports the edge; send_pending says that it is wanted. */
-    (void)sock;
+    /* The registration reports the edge; send_pending says that it is wanted. A socket that was not
+     * yet connected could not be registered: it reports a hang-up. */
+    if (!sock->in_flight)
+        epoll_register_sock(sock);
 }
 
 static bool
@@ -186,7 +193,7 @@ epoll_sock_event(struct sock *sock, uint32_t events)
     if (sock->send_pending && !sock->yielded && !sock->closing &&
         (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
         sock->send_pending = false;
-        sock->ops->sent(sock, 0);
+        sock->ops->sent(sock, sock->connecting ? loop_connect_result(sock) : 0);
     }
 }
 

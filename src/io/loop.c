@@ -109,8 +109,10 @@ loop_finish_closing(struct loop *loop)
             continue;
         }
         *link = sock->next;
-        close(sock->fd);
-        sock->fd = -1;
+        if (!sock->releasing) {
+            close(sock->fd);
+            sock->fd = -1;
+        }
         sock->queued = false;
         sock->ops->closed(sock);
     }
@@ -226,6 +228,30 @@ sock_init(struct sock *sock, struct loop *loop, int fd, const struct sock_ops *o
         .loop = loop, .ops = ops, .fd = fd, .generation = (uint16_t)(sock->generation + 1)};
 }
 
+int
+sock_connect(struct sock *sock, const struct sockaddr *address, socklen_t len)
+{
+    must(!sock->send_pending && !sock->closing && !sock->recv_wanted);
+    if (connect(sock->fd, address, len) == 0)
+        return 0;
+    if (errno != EINPROGRESS && errno != EINTR)
+        return -errno;
+    sock->connecting = sock->send_pending = true;
+    sock->loop->ops->wait_writable(sock);
+    return SOCK_PENDING;
+}
+
+ssize_t
+loop_connect_result(struct sock *sock)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    sock->connecting = false;
+    if (getsockopt(sock->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return -errno;
+    return -error;
+}
+
 void
 sock_recv_start(struct sock *sock)
 {
@@ -258,6 +284,27 @@ sock_send(struct sock *sock, const struct iovec *iov, unsigned iov_count)
     return sock->loop->ops->send(sock, iov, iov_count);
 }
 
+ssize_t
+sock_send_now(struct sock *sock, struct str bytes)
+{
+    must(!sock->send_pending && !sock->closing);
+    ssize_t sent = send(sock->fd, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0)
+        return sent;
+    if (errno != EAGAIN && errno != EINTR)
+        return -errno;
+    sock->send_pending = true;
+    sock->loop->ops->wait_writable(sock);
+    return SOCK_PENDING;
+}
+
+void
+sock_send_last(struct sock *sock, struct str bytes)
+{
+    if (!sock->send_pending && !sock->closing && bytes.len)
+        (void)!send(sock->fd, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void
 sock_yield(struct sock *sock)
 {
@@ -288,6 +335,16 @@ sock_close(struct sock *sock)
     sock->queued = true;
     sock->next = loop->closing;
     loop->closing = sock;
+}
+
+void
+sock_release(struct sock *sock)
+{
+    must(!sock->send_pending);
+    if (sock->closing)
+        return;
+    sock->releasing = true;
+    sock_close(sock);
 }
 
 void

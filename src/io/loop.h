@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "io/timer.h"
 
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -98,6 +99,7 @@ struct sock {
     uint8_t in_flight;   /* operations the kernel holds */
     uint32_t lend_len;   /* of pages, next time; 0: as many as the pipe takes */
     bool recv_wanted, recv_armed, send_pending, closing, queued, yielded;
+    bool connecting, releasing;
     bool readable, hangup; /* epoll: what the last edges said */
 };
 
@@ -105,6 +107,12 @@ enum { SOCK_PENDING = -4096 }; /* outside the range of -errno */
 
 /* Takes fd. The memory must be zero the first time, and keeps its generation afterwards. */
 void sock_init(struct sock *sock, struct loop *loop, int fd, const struct sock_ops *ops);
+
+/* Connects a sock that was made with a fresh non-blocking socket. 0: connected; SOCK_PENDING:
+ * `sent` will tell, with 0 when it is connected, or with -errno; else -errno at once. The address
+ * is read before the call returns. Nothing else but closing until it is connected; after a failure
+ * the sock can only be closed. How long to wait is the owner's to decide. */
+int sock_connect(struct sock *sock, const struct sockaddr *address, socklen_t len) MUST_USE;
 
 /* Receives until stopped, ended or closed. Stopping is not sharp: bytes the kernel had already
  * handed over may still come. */
@@ -119,6 +127,12 @@ bool sock_has_input(const struct sock *sock);
  * call returns, the bytes are lent. */
 enum { SOCK_IOV_MAX = 8 };
 ssize_t sock_send(struct sock *sock, const struct iovec *iov, unsigned iov_count) MUST_USE;
+
+/* The same, but tried at once on every backend: for bytes whose memory is wanted back soon. */
+ssize_t sock_send_now(struct sock *sock, struct str bytes) MUST_USE;
+/* Sends what can go out at once, and forgets the rest. Also while a send is pending: then nothing.
+ */
+void sock_send_last(struct sock *sock, struct str bytes);
 
 /* Sends `head` (may be empty) and then len > 0 bytes of a file from off on, without copying them.
  * Results as sock_send, counted over both. A file that ends early gives -ENODATA. */
@@ -143,5 +157,9 @@ void sock_close(struct sock *sock);
 /* The same, with a reset instead of an orderly end: the peer must not take what it has for the
  * whole. */
 void sock_abort(struct sock *sock);
+/* Lets go of the descriptor without ending anything, so that another sock can take it. Nothing may
+ * be pending of sends. Unlike after sock_close, what was already received still comes; then
+ * `closed`, in which sock->fd is the owner's. */
+void sock_release(struct sock *sock);
 
 #endif

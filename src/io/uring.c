@@ -173,7 +173,7 @@ uring_received(struct uring_loop *loop, struct sock *sock, const struct io_uring
          * still takes them. */
         if (len <= 0)
             sock->recv_wanted = false;
-        if (!sock->closing)
+        if (!sock->closing || sock->releasing)
             sock->ops->received(sock, data, len);
     }
     if (data)
@@ -242,6 +242,14 @@ uring_sent(struct sock *sock, ssize_t result)
 }
 
 static void
+uring_writable(struct sock *sock, int result)
+{
+    if (result >= 0)
+        result = sock->connecting ? (int)loop_connect_result(sock) : 0;
+    uring_sent(sock, result);
+}
+
+static void
 uring_cancel(struct sock *sock)
 {
     struct uring_loop *loop = uring_of(sock->loop);
@@ -294,7 +302,7 @@ uring_complete(struct uring_loop *loop, const struct io_uring_cqe *cqe)
         uring_sent(sock, cqe->res);
         break;
     case OP_POLL:
-        uring_sent(sock, cqe->res < 0 ? cqe->res : 0);
+        uring_writable(sock, cqe->res);
         break;
     case OP_ACCEPT:
         uring_accepted((struct listener *)(uintptr_t)address, cqe);

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "http/status.h"
 #include "site/site.h"
+#include "tls/stream.h"
 
 #include <stdio.h>
 
@@ -122,9 +123,61 @@ req_parse_target(struct req *req)
     return true;
 }
 
+/* The host that the request is for, with its port. */
+static struct str
+req_authority(const struct req *req)
+{
+    if (req->target.form == TARGET_ABSOLUTE)
+        return req->target.authority;
+    return http_head_value(&req->head, HTTP_FIELD_HOST);
+}
+
+/* What only holds for requests over TLS. False: already answered. */
+static bool
+req_check_tls(struct req *req)
+{
+    struct str host = target_host_name(req_authority(req));
+    if (host.len && !tls_stream_covers(req->tls, host)) {
+        req_refuse(req, 421, STR("this connection's certificate is for another host"));
+        return false;
+    }
+    /* RFC 8470: what may be a replay must be safe. */
+    if (req->head.method != HTTP_METHOD_GET && req->head.method != HTTP_METHOD_HEAD &&
+        tls_stream_is_early(req->tls)) {
+        req_respond_error(req, 425);
+        return false;
+    }
+    return true;
+}
+
+/* The same target, over https. */
+static void
+req_redirect_to_https(struct req *req)
+{
+    struct str authority = req_authority(req);
+    struct str host = target_host_name(authority);
+    struct str query = req->target.query;
+    struct str path = req->target.path;
+    if (host.len == 0) {
+        req_refuse(req, 400, STR("a Host is needed to be sent to https"));
+        return;
+    }
+    bool is_v6 = authority.ptr[0] == '[';
+    unsigned port = req->env->redirect_port;
+    struct str extra = arena_printf(
+        &req->arena, "Location: https://%s%.*s%s%s%.*s%s%.*s\r\n", is_v6 ? "[" : "", STR_ARG(host),
+        is_v6 ? "]" : "", port == 443 ? "" : arena_printf(&req->arena, ":%u", port).ptr,
+        STR_ARG(path), req->target.has_query ? "?" : "", STR_ARG(query));
+    req_respond_text(req, 308, STR("308 Permanent Redirect"), extra);
+}
+
 static void
 req_answer(struct req *req)
 {
+    if (req->head.protocol_len) { /* an extended CONNECT (RFC 8441): nobody here speaks it */
+        req_respond_error(req, 501);
+        return;
+    }
     if (!req_parse_target(req))
         return;
     if (lacks_length(&req->head)) {
@@ -137,15 +190,27 @@ req_answer(struct req *req)
         req_respond_error(req, 404);
         return;
     }
+    if (req->tls && !req_check_tls(req))
+        return;
+    if (req->env->redirect_port && !req->is_tls) {
+        req_redirect_to_https(req);
+        return;
+    }
     req_static(req);
+}
+
+void
+req_env_refresh(struct req_env *env)
+{
+    if (__atomic_load_n(env->generation, __ATOMIC_ACQUIRE) != env->seen_generation)
+        env->refresh(env);
 }
 
 void
 req_run(struct req *req)
 {
     struct req_env *env = req->env;
-    if (__atomic_load_n(env->generation, __ATOMIC_ACQUIRE) != env->seen_generation)
-        env->refresh(env);
+    req_env_refresh(env);
     req->pin = env->pin;
     req->pin->use_count++;
     req_answer(req);

@@ -21,11 +21,14 @@
 struct buf;
 struct site;
 struct site_route;
+struct tls_context;
+struct tls_stream;
 
 /* A snapshot as one worker sees it: counted without atomics, given back when the worker has moved
  * on and its last request with it has ended. */
 struct site_pin {
     const struct site *site;
+    struct tls_context *tls; /* NULL: no TLS listener */
     unsigned use_count;
     bool retired; /* the worker has a newer one */
     void (*unused)(struct site_pin *pin);
@@ -56,6 +59,7 @@ struct req_env {
     char date[HTTP_DATE_LEN]; /* now_s as text */
     bool endpoints;           /* health endpoints answer on ordinary listeners */
     bool spa;
+    uint16_t redirect_port; /* plain requests are sent to https there; 0: served */
     /* The text of /metrics, appended to an empty buffer. NULL: none. */
     void (*render_metrics)(void *arg, struct buf *out);
     void *render_arg;
@@ -82,10 +86,14 @@ struct req {
     struct str path; /* normalised */
     struct response response;
     struct body body;
-    bool is_admin; /* came in on the admin listener */
-    bool is_tls;
-    char text[160]; /* small header blocks, without touching the arena */
+    bool is_admin;          /* came in on the admin listener */
+    bool is_tls;            /* the scheme is https */
+    struct tls_stream *tls; /* the connection's; NULL: a plain one */
+    char text[160];         /* small header blocks, without touching the arena */
 };
+
+/* Takes the newest snapshot, if there is a newer one. */
+void req_env_refresh(struct req_env *env);
 
 /* Once, for a fresh request of the pool; and back. `fields` is the head's field array. */
 void req_init(struct req *req, struct req_env *env, struct http_field *fields, uint16_t field_max);

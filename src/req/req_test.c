@@ -31,6 +31,38 @@ absolute_targets_are_for_plain_http_here(void **state)
 }
 
 static void
+plain_requests_are_sent_to_https_when_told_so(void **state)
+{
+    static const struct {
+        const char *start, *host, *location;
+    } cases[] = {
+        {"GET /", "a.example", "https://a.example/"},
+        {"POST /a%20b//c?q=1&r", "a.example:80", "https://a.example/a%20b//c?q=1&r"},
+        {"GET /?", "a.example", "https://a.example/?"},
+        {"GET /x", "[::1]:8080", "https://[::1]/x"},
+        {"GET http://b.example:8080/y?z", "a.example", "https://b.example/y?z"},
+        {"GET /none", "192.0.2.1", "https://192.0.2.1/none"},
+    };
+    struct world *world = *state;
+    char fields[100];
+    world_make(world, "printf home >index.html");
+    world->env.endpoints = true;
+    world->env.redirect_port = 443;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(fields, sizeof fields, "Host: %s\r\n", cases[i].host);
+        assert_int_equal(ask_host(world, cases[i].start, fields), 308);
+        assert_header(world, "Location", cases[i].location);
+    }
+    world->env.redirect_port = 8443;
+    assert_int_equal(ask_host(world, "GET /x", "Host: a:80\r\n"), 308);
+    assert_header(world, "Location", "https://a:8443/x");
+    assert_int_equal(ask_host(world, "GET /x", "Host:\r\n"), 400);
+    assert_int_equal(ask_host(world, "GET /health", "Host: a\r\n"), 200);
+    world->req.is_tls = true;
+    assert_int_equal(ask_host(world, "GET /", "Host: a\r\n"), 200);
+}
+
+static void
 paths_are_normalised_before_anything_looks_at_them(void **state)
 {
     struct world *world = *state;
@@ -201,6 +233,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         world_test(malformed_targets_are_refused),
         world_test(absolute_targets_are_for_plain_http_here),
+        world_test(plain_requests_are_sent_to_https_when_told_so),
         world_test(paths_are_normalised_before_anything_looks_at_them),
         world_test(a_body_without_length_in_http10_needs_one),
         world_test(a_path_beyond_the_memory_of_a_request_is_too_long),

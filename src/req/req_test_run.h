@@ -175,16 +175,25 @@ world_ask_bytes(struct world *world, struct str text)
     assert_well_formed(world);
 }
 
-/* `start`: "GET /path"; `fields`: more header lines, each with its end, or "". */
+/* `start`: "GET /path"; `fields`: the header lines, each with its end. */
 static inline int
-ask(struct world *world, const char *start, const char *fields)
+ask_host(struct world *world, const char *start, const char *fields)
 {
     static char text[HEAD_MAX];
-    int len =
-        snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: site.example\r\n%s\r\n", start, fields);
+    int len = snprintf(text, sizeof text, "%s HTTP/1.1\r\n%s\r\n", start, fields);
     assert_true(len > 0 && (size_t)len < sizeof text);
     world_ask_bytes(world, str_make(text, (size_t)len));
     return world->req.response.status;
+}
+
+/* The same with a Host; `fields` may be "". */
+static inline int
+ask(struct world *world, const char *start, const char *fields)
+{
+    char all[HEAD_MAX];
+    int len = snprintf(all, sizeof all, "Host: site.example\r\n%s", fields);
+    assert_true(len > 0 && (size_t)len < sizeof all);
+    return ask_host(world, start, all);
 }
 
 static inline void

@@ -67,6 +67,15 @@ append_field(struct buf *out, const char *name, struct str value)
 }
 
 static void
+append_protocol(struct buf *out, const struct access_record *record)
+{
+    if (record->is_h2)
+        buf_append(out, STR("HTTP/2.0"));
+    else
+        buf_printf(out, "HTTP/1.%u", record->version_minor);
+}
+
+static void
 format_text(struct buf *out, const struct access_record *record, struct str client,
             const struct tm *when)
 {
@@ -76,8 +85,9 @@ format_text(struct buf *out, const struct access_record *record, struct str clie
     append_text(out, record->method);
     buf_append_char(out, ' ');
     append_text(out, record->target);
-    buf_printf(out, " HTTP/1.%u\" %d %llu \"", record->version_minor, record->status,
-               (unsigned long long)record->bytes);
+    buf_append_char(out, ' ');
+    append_protocol(out, record);
+    buf_printf(out, "\" %d %llu \"", record->status, (unsigned long long)record->bytes);
     append_text(out, record->referer);
     buf_append(out, STR("\" \""));
     append_text(out, record->user_agent);
@@ -97,9 +107,11 @@ format_json(struct buf *out, const struct access_record *record, struct str clie
     buf_printf(out, "{\"time\":\"%s.%03uZ\",\"client\":\"%.*s\"", date, now_ms, STR_ARG(client));
     append_field(out, "method", record->method);
     append_field(out, "target", record->target);
-    buf_printf(out, ",\"status\":%d,\"bytes\":%llu,\"duration\":%.6f,\"protocol\":\"HTTP/1.%u\"",
-               record->status, (unsigned long long)record->bytes, (double)record->duration_ns / 1e9,
-               record->version_minor);
+    buf_printf(out, ",\"status\":%d,\"bytes\":%llu,\"duration\":%.6f,\"protocol\":\"",
+               record->status, (unsigned long long)record->bytes,
+               (double)record->duration_ns / 1e9);
+    append_protocol(out, record);
+    buf_append_char(out, '"');
     append_field(out, "host", record->host);
     append_field(out, "referer", record->referer);
     append_field(out, "user_agent", record->user_agent);

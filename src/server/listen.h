@@ -16,7 +16,7 @@ struct listen_socket {
     int *fds;         /* one for each worker; the same descriptor in each when shared */
     unsigned count;
     bool shared;
-    bool is_admin;
+    bool is_admin, is_tls;
     bool unlink_path; /* a unix socket that we made */
 };
 

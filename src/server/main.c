@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "server/ech_keygen_command.h"
 #include "server/options.h"
 #include "server/pack_command.h"
 #include "server/server.h"
@@ -14,6 +15,8 @@ run_command(const struct options *options)
     switch (options->command) {
     case COMMAND_PACK:
         return pack_command(options);
+    case COMMAND_ECH_KEYGEN:
+        return ech_keygen_command(options);
     case COMMAND_CHECK:
         return server_check(options);
     default:

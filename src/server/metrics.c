@@ -58,12 +58,68 @@ render_connections(const struct metrics_source *source, struct buf *out)
                                                        i * sizeof(uint64_t)));
 }
 
+static void
+render_h2(const struct metrics_source *source, struct buf *out)
+{
+    size_t counters = offsetof(struct worker, pool.counters);
+    single(out, "tarn_http2_connections_active", "gauge", "Open connections that speak HTTP/2.",
+           sum(source, counters + offsetof(struct conn_counters, h2_sessions)));
+    single(out, "tarn_http2_streams_active", "gauge", "Open streams of them.",
+           sum(source, counters + offsetof(struct conn_counters, h2_streams)));
+    single(out, "tarn_http2_resets_received_total", "counter", "Streams that clients reset.",
+           sum(source, counters + offsetof(struct conn_counters, h2_resets)));
+    family(out, "tarn_http2_floods_total", "counter",
+           "HTTP/2 connections ended for too much of something, by what.");
+    for (unsigned i = 0; i < H2_FLOOD_KIND_COUNT; i++)
+        buf_printf(out, "tarn_http2_floods_total{kind=\"%s\"} %llu\n",
+                   h2_flood_name((enum h2_flood_kind)i),
+                   (unsigned long long)sum(source, counters +
+                                                       offsetof(struct conn_counters, h2_floods) +
+                                                       i * sizeof(uint64_t)));
+}
+
+static void
+render_tls(const struct metrics_source *source, struct buf *out)
+{
+    size_t counters = offsetof(struct worker, pool.counters);
+    single(out, "tarn_tls_handshakes_total", "counter", "TLS handshakes completed.",
+           sum(source, counters + offsetof(struct conn_counters, tls_handshakes)));
+    single(out, "tarn_tls_resumptions_total", "counter", "Of them, resumed sessions.",
+           sum(source, counters + offsetof(struct conn_counters, tls_resumed)));
+    single(out, "tarn_tls_ech_accepted_total", "counter",
+           "Of them, with an Encrypted Client Hello that was accepted.",
+           sum(source, counters + offsetof(struct conn_counters, tls_ech_accepted)));
+    family(out, "tarn_tls_handshake_failures_total", "counter",
+           "TLS handshakes that failed, by reason.");
+    for (unsigned i = TLS_FAILURE_NONE + 1; i < TLS_FAILURE_COUNT; i++)
+        buf_printf(out, "tarn_tls_handshake_failures_total{reason=\"%s\"} %llu\n",
+                   tls_failure_name((enum tls_failure)i),
+                   (unsigned long long)sum(source,
+                                           counters + offsetof(struct conn_counters, tls_failures) +
+                                               i * sizeof(uint64_t)));
+    family(out, "tarn_ech_relays_ended_total", "counter", "Relayed connections ended, by reason.");
+    for (unsigned i = 0; i < RELAY_END_COUNT; i++)
+        buf_printf(out, "tarn_ech_relays_ended_total{reason=\"%s\"} %llu\n",
+                   relay_end_name((enum relay_end)i),
+                   (unsigned long long)sum(source, offsetof(struct worker, relays.counters.ends) +
+                                                       i * sizeof(uint64_t)));
+    single(out, "tarn_ech_relays_active", "gauge", "Connections being relayed now.",
+           sum(source, offsetof(struct worker, relays.counters.active)));
+    single(out, "tarn_tls_certificates", "gauge", "Certificates loaded.",
+           load(&source->tls_certificates));
+    single(out, "tarn_tls_certificate_expiry_seconds", "gauge",
+           "When the first certificate expires, Unix time.", load(&source->tls_expiry_s));
+}
+
 void
 metrics_render(void *arg, struct buf *out)
 {
     const struct metrics_source *source = arg;
     render_requests(source, out);
     render_connections(source, out);
+    render_h2(source, out);
+    if (source->has_tls)
+        render_tls(source, out);
     single(out, "tarn_reloads_total", "counter", "Snapshots that a reload put in place.",
            load(&source->reloads));
     single(out, "tarn_reload_failures_total", "counter", "Reloads that kept the old snapshot.",

@@ -12,6 +12,8 @@ struct metrics_source {
     /* Written by the main thread, atomics. */
     uint64_t reloads, reload_failures;
     uint64_t site_files, site_preloaded_len;
+    uint64_t tls_certificates, tls_expiry_s;
+    bool has_tls;
     struct log_writer *access_writer, *error_writer; /* may be NULL */
 };
 

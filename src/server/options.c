@@ -159,6 +159,15 @@ command_name(enum options_command command)
     return "";
 }
 
+/* The one to name when an option was given to another. */
+static enum options_command
+main_command(const struct option *option)
+{
+    if (option->commands & FOR_SERVE)
+        return COMMAND_SERVE;
+    return option->commands & FOR_PACK ? COMMAND_PACK : COMMAND_ECH_KEYGEN;
+}
+
 /* An option of another command is an error that names the command it belongs to. */
 static int
 check_uses(struct parse *parse)
@@ -167,10 +176,9 @@ check_uses(struct parse *parse)
     for (size_t i = 0; i < parse->args.use_count; i++) {
         const struct option_use *use = &parse->args.uses[i];
         if (use->option->type != OPTION_ACTION && !row_applies(options, use->option))
-            return error_set(
-                parse->error, "%s belongs to 'tarn %s', not to 'tarn %s'", use->spelled,
-                command_name(use->option->commands & FOR_PACK ? COMMAND_PACK : COMMAND_SERVE),
-                command_name(options->command));
+            return error_set(parse->error, "%s belongs to 'tarn %s', not to 'tarn %s'",
+                             use->spelled, command_name(main_command(use->option)),
+                             command_name(options->command));
         options->sources[option_index(use->option)] = SOURCE_FLAG;
     }
     return 0;
@@ -223,6 +231,67 @@ resolve_addr(struct parse *parse)
     options->addr = (struct options_list){0};
     options->sources[option_index(find_row("addr"))] = (unsigned char)of_parts;
     return value_store(options, find_row("addr"), "--addr", text, parse->error);
+}
+
+/* HOST:PORT of --ech-relay; IPv6 in brackets. */
+static int
+resolve_relay(struct parse *parse)
+{
+    struct options *options = parse->options;
+    const char *text = options->ech_relay;
+    uint64_t port;
+    if (!text || strcmp(text, "auto") == 0 || strcmp(text, "off") == 0)
+        return 0;
+    const char *colon = strrchr(text, ':');
+    struct str host = str_make(text, colon ? (size_t)(colon - text) : 0);
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = str_make(host.ptr + 1, host.len - 2);
+    else if (str_find(host, STR(":")) < host.len)
+        host.len = 0;
+    if (host.len == 0 || !str_to_u64(str_from_cstr(colon + 1), &port) || port == 0 ||
+        port > UINT16_MAX)
+        return error_set(parse->error, "--ech-relay wants HOST:PORT, auto or off, not '%s'", text);
+    options->ech_relay_host = host;
+    options->ech_relay_port = (uint16_t)port;
+    return 0;
+}
+
+/* What the TLS options need of each other, and whether there is a plain listener at all. */
+static int
+resolve_tls(struct parse *parse)
+{
+    struct options *options = parse->options;
+    bool has_cert = options->cert.count || options->cert_dir || options->tls_self_signed;
+    if (options->key.count && options->key.count != options->cert.count)
+        return error_set(parse->error, "--key: there are %zu for %zu --cert; each --cert needs one",
+                         options->key.count, options->cert.count);
+    if (options->tls_self_signed && (options->cert.count || options->cert_dir))
+        return error_set(parse->error, "--tls-self-signed and %s exclude each other",
+                         options->cert.count ? "--cert" : "--cert-dir");
+    if (options->tls_addr.count && !has_cert)
+        return error_set(parse->error,
+                         "--tls-addr needs --cert and --key, --cert-dir or --tls-self-signed");
+    if (!has_cert) {
+        static const char *const without[] = {"redirect-http", "early-data", "client-ca",
+                                              "ech-key",       "ech-relay",  "default-cert"};
+        for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+            if (options_source_of(options, without[i]) != SOURCE_DEFAULT)
+                return error_set(parse->error, "--%s needs --cert, --cert-dir or --tls-self-signed",
+                                 without[i]);
+        return 0;
+    }
+    if (!options->ech_key && options_source_of(options, "ech-relay") != SOURCE_DEFAULT)
+        return error_set(parse->error, "--ech-relay needs --ech-key");
+    if (resolve_relay(parse) < 0)
+        return -1;
+    if (!options->client_ca && options_source_of(options, "client-auth") != SOURCE_DEFAULT)
+        return error_set(parse->error, "--client-auth needs --client-ca");
+    if (options->tls_addr.count == 0 &&
+        value_store(options, find_row("tls-addr"), "--tls-addr", ":8443", parse->error) < 0)
+        return -1;
+    if (options_source_of(options, "addr") == SOURCE_DEFAULT && !options->redirect_http)
+        options->addr = (struct options_list){0};
+    return 0;
 }
 
 /* A word that is no file and nearly a command was probably meant as one. (Exactly one can only
@@ -278,12 +347,27 @@ implied_site(void)
     return NULL;
 }
 
+/* What ech-keygen needs instead of a site. */
+static int
+resolve_public_name(struct parse *parse)
+{
+    if (parse->args.word_count)
+        return error_set(parse->error, "'tarn ech-keygen' takes no argument, but there is '%s'",
+                         parse->args.words[0]);
+    if (!parse->options->public_name)
+        return error_set(parse->error, "no --public-name: name a host, as in 'tarn ech-keygen "
+                                       "--public-name cover.example.com'");
+    return 0;
+}
+
 static int
 resolve_site(struct parse *parse)
 {
     struct options *options = parse->options;
     bool packs = options->command == COMMAND_PACK;
     const struct option_use *use = find_use(parse, packs ? "pack" : "site");
+    if (options->command == COMMAND_ECH_KEYGEN)
+        return resolve_public_name(parse);
     if (check_words(parse) < 0)
         return -1;
     if (use && parse->args.word_count)
@@ -356,12 +440,16 @@ find_command(struct parse *parse)
 {
     const struct command *command = parse->args.command;
     const struct option_use *pack = find_use(parse, "pack");
+    const struct option_use *keygen = find_use(parse, "gen-ech-key");
     parse->options->command = command ? command->command : COMMAND_SERVE;
-    if (!pack)
+    if (!pack && !keygen)
         return 0;
+    if (pack && keygen)
+        return error_set(parse->error, "--pack and --gen-ech-key exclude each other");
     if (command && command->command != COMMAND_SERVE)
-        return error_set(parse->error, "--pack does not go with 'tarn %s'", command->name);
-    parse->options->command = COMMAND_PACK;
+        return error_set(parse->error, "%s does not go with 'tarn %s'",
+                         pack ? pack->spelled : keygen->spelled, command->name);
+    parse->options->command = pack ? COMMAND_PACK : COMMAND_ECH_KEYGEN;
     return 0;
 }
 
@@ -377,7 +465,7 @@ options_parse(struct options *out, int argc, char **argv, char **envp, struct er
     if (answer != OPTIONS_RUN)
         return answer;
     if (find_command(&parse) < 0 || check_uses(&parse) < 0 || apply_values(&parse) < 0 ||
-        resolve_addr(&parse) < 0 || resolve_site(&parse) < 0)
+        resolve_addr(&parse) < 0 || resolve_tls(&parse) < 0 || resolve_site(&parse) < 0)
         return OPTIONS_USAGE;
     return OPTIONS_RUN;
 }

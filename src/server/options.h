@@ -21,11 +21,19 @@ enum options_result {
     OPTIONS_USAGE,   /* wrong usage, one line in *error: print it, exit 2 */
 };
 
-enum options_command { COMMAND_SERVE, COMMAND_PACK, COMMAND_CHECK, COMMAND_COUNT };
+enum options_command {
+    COMMAND_SERVE,
+    COMMAND_PACK,
+    COMMAND_CHECK,
+    COMMAND_ECH_KEYGEN,
+    COMMAND_COUNT
+};
 
 /* In the order of the words in their table rows. */
 enum options_io { OPTIONS_IO_AUTO, OPTIONS_IO_URING, OPTIONS_IO_EPOLL };
 enum options_log_format { OPTIONS_LOG_TEXT, OPTIONS_LOG_JSON };
+enum options_tls_min { OPTIONS_TLS_12, OPTIONS_TLS_13 };
+enum options_client_auth { OPTIONS_CLIENT_REQUEST, OPTIONS_CLIENT_REQUIRE };
 enum options_progress { OPTIONS_PROGRESS_AUTO, OPTIONS_PROGRESS_ON, OPTIONS_PROGRESS_OFF };
 
 /* Where a value came from. */
@@ -42,16 +50,32 @@ enum { OPTIONS_ROWS_MAX = 128 };
 struct options {
     enum options_command command;
 
-    /* serve and check: SITE; pack: DIR. Never NULL after OPTIONS_RUN. */
+    /* serve and check: SITE; pack: DIR; ech-keygen: NULL. Else never NULL after OPTIONS_RUN. */
     const char *site;
 
-    /* listening: texts for addr_parse, never empty after OPTIONS_RUN. --port and --bind-ip are
-     * already joined into `addr`. */
+    /* listening: texts for addr_parse; `addr` and `tls_addr` are never both empty after
+     * OPTIONS_RUN. --port and --bind-ip are already joined into `addr`. */
     struct options_list addr;
     uint64_t port;       /* as given; use addr */
     const char *bind_ip; /* as given, or NULL; use addr */
     uint64_t threads;    /* 0: one per usable CPU (server/cpus.h) */
     int io;              /* enum options_io */
+
+    /* TLS; see struct tls_config */
+    struct options_list tls_addr;
+    struct options_list cert, key; /* pairs: as many of one as of the other */
+    const char *cert_dir;          /* NULL: none */
+    const char *default_cert;      /* NULL: none */
+    bool tls_self_signed;
+    bool redirect_http;
+    int tls_min; /* enum options_tls_min */
+    bool early_data;
+    const char *client_ca;     /* NULL: none */
+    int client_auth;           /* enum options_client_auth */
+    const char *ech_key;       /* NULL: none */
+    const char *ech_relay;     /* "auto", "off" or HOST:PORT; split below */
+    struct str ech_relay_host; /* empty: the public name, port 443 */
+    uint16_t ech_relay_port;
 
     /* the site; see struct site_config */
     const char *index; /* comma-separated names */
@@ -73,6 +97,7 @@ struct options {
     uint64_t header_timeout_ms;
     uint64_t keepalive_timeout_ms;
     uint64_t io_timeout_ms;
+    uint64_t handshake_timeout_ms;
     uint64_t max_requests;    /* 0: unlimited */
     uint64_t max_connections; /* per worker; 0: from the descriptor limit */
 
@@ -92,6 +117,9 @@ struct options {
     const char *output; /* NULL: standard output */
     bool compress;
     int progress; /* enum options_progress */
+
+    /* ech-keygen */
+    const char *public_name; /* never NULL after OPTIONS_RUN */
 
     unsigned char sources[OPTIONS_ROWS_MAX]; /* enum options_source of each table row */
     struct arena memory;

@@ -32,9 +32,13 @@
 #define DAY_MS (24 * HOUR_MS)
 
 const struct option_group_name option_groups[GROUP_COUNT] = {
-    [GROUP_LISTEN] = {"listening", "Listening"}, [GROUP_SITE] = {"site", "The site"},
-    [GROUP_LIMITS] = {"limits", "Limits"},       [GROUP_OPERATION] = {"operation", "Operation"},
-    [GROUP_LOG] = {"logging", "Logging"},        [GROUP_PACK] = {"packing", "Packing"},
+    [GROUP_LISTEN] = {"listening", "Listening"},
+    [GROUP_TLS] = {"tls", "TLS"},
+    [GROUP_SITE] = {"site", "The site"},
+    [GROUP_LIMITS] = {"limits", "Limits"},
+    [GROUP_OPERATION] = {"operation", "Operation"},
+    [GROUP_LOG] = {"logging", "Logging"},
+    [GROUP_PACK] = {"packing", "Packing"},
     [GROUP_GENERAL] = {"general", "General"},
 };
 
@@ -86,7 +90,7 @@ const struct option options_table[] = {
         .letter = 't',
         IS_NUMBER(threads, 1, 1024),
         .group = GROUP_LISTEN,
-        .commands = FOR_ALL,
+        .commands = FOR_SITE | FOR_PACK,
         .default_note = "one per CPU",
         .argument = "N",
         .help = "number of workers",
@@ -103,6 +107,147 @@ const struct option options_table[] = {
         .help = "event loop: auto, uring or epoll",
         .detail = "auto takes io_uring where the kernel and the container allow it, else epoll, "
                   "and says so. With uring it is an error when io_uring cannot be used.",
+    },
+
+    /* TLS */
+    {
+        .name = "tls-addr",
+        IS_LIST(ADDR, tls_addr),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .default_note = "none",
+        .argument = "ADDR",
+        .help = "listen on this address with TLS; may be given several times",
+        .detail = "Addresses as in --addr. Without it, but with a certificate, it is :8443. When "
+                  "there is a TLS listener, plain HTTP is served only where --addr or --port says "
+                  "so, or for --redirect-http.",
+    },
+    {
+        .name = "cert",
+        IS_LIST(PATH, cert),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .argument = "FILE",
+        .help = "certificate chain, PEM; may be given several times, each with a --key",
+    },
+    {
+        .name = "key",
+        IS_LIST(PATH, key),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .argument = "FILE",
+        .help = "private key of the --cert at the same place, PEM",
+        .detail = "Without any --key, each --cert file must hold its key too.",
+    },
+    {
+        .name = "cert-dir",
+        IS_TEXT(PATH, cert_dir),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .argument = "DIR",
+        .help = "directory of certificates and keys, chosen by name (SNI)",
+        .detail = "All regular files, links followed, in the order of their names; a file may hold "
+                  "a chain, a key or both. Keys are matched to certificates by public key. A file "
+                  "NAME.ocsp beside a certificate file is its OCSP response.",
+    },
+    {
+        .name = "default-cert",
+        IS_TEXT(STRING, default_cert),
+        .min = 1,
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .default_note = "none",
+        .argument = "NAME",
+        .help = "serve this name's certificate to clients that ask for an unknown one",
+        .detail = "Clients that ask for no name get it too. Without this option they get the first "
+                  "--cert, or the first certificate of --cert-dir.",
+    },
+    {
+        .name = "tls-self-signed",
+        IS_FLAG(tls_self_signed),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .help = "make a throw-away certificate for localhost; for development",
+    },
+    {
+        .name = "redirect-http",
+        IS_FLAG(redirect_http),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .help = "answer every plain request with a redirect to https (308)",
+        .detail = "The health endpoints still answer.",
+    },
+    {
+        .name = "tls-min",
+        IS_WORD(tls_min, "1.2|1.3"),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .default_text = "1.3",
+        .argument = "VERSION",
+        .help = "oldest TLS version: 1.2 or 1.3",
+        .detail = "1.2 comes with ECDHE and AEAD cipher suites only.",
+    },
+    {
+        .name = "early-data",
+        IS_FLAG(early_data),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .help = "accept requests in the first flight of a resumed connection (0-RTT)",
+        .detail = "Such a request may be a replay: only GET and HEAD are served, others get 425.",
+    },
+    {
+        .name = "client-ca",
+        IS_TEXT(PATH, client_ca),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .argument = "FILE",
+        .help = "check client certificates against these authorities, PEM",
+    },
+    {
+        .name = "client-auth",
+        IS_WORD(client_auth, "request|require"),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .default_text = "require",
+        .argument = "WHAT",
+        .help = "with --client-ca: request or require a certificate",
+        .detail = "With request, a client without a certificate is served; one with a certificate "
+                  "that does not check is not.",
+    },
+    {
+        .name = "ech-key",
+        IS_TEXT(PATH, ech_key),
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .argument = "PATH",
+        .help = "keys for Encrypted Client Hello: a file or a directory of 'tarn ech-keygen'",
+    },
+    {
+        .name = "public-name",
+        IS_TEXT(STRING, public_name),
+        .min = 1,
+        .group = GROUP_TLS,
+        .commands = FOR_ECH_KEYGEN,
+        .argument = "NAME",
+        .help = "name that clients show in the clear, for 'tarn ech-keygen'",
+        .detail = "A host name with a dot. The server needs a certificate for it, or it relays "
+                  "connections for that name to where it is served.",
+        .aliases = {{.name = "ech-public-name"}},
+    },
+
+    {
+        .name = "ech-relay",
+        IS_TEXT(STRING, ech_relay),
+        .min = 1,
+        .group = GROUP_TLS,
+        .commands = FOR_SITE,
+        .default_text = "auto",
+        .argument = "WHERE",
+        .help = "where hellos for a public name of --ech-key go: HOST:PORT, auto or off",
+        .detail = "When no certificate covers the public name of a key, a client that asks for "
+                  "that name in the clear is connected to whoever serves it. auto is the name "
+                  "itself, port 443.",
+        .aliases = {{.name = "no-ech-relay", .value = "off"}},
     },
 
     /* the site */
@@ -289,6 +434,15 @@ const struct option options_table[] = {
         .variables = {"KISS_CONNECTION_TIMEOUT"},
     },
     {
+        .name = "handshake-timeout",
+        IS_DURATION(handshake_timeout_ms, 1, DAY_MS),
+        .group = GROUP_LIMITS,
+        .commands = FOR_SITE,
+        .default_text = "10s",
+        .argument = "TIME",
+        .help = "time for a TLS handshake",
+    },
+    {
         .name = "max-requests",
         IS_NUMBER(max_requests, 0, UINT32_MAX),
         .group = GROUP_LIMITS,
@@ -433,6 +587,13 @@ const struct option options_table[] = {
         .help = "the same as 'tarn pack DIR'",
     },
     {
+        .name = "gen-ech-key",
+        .type = OPTION_ACTION,
+        .group = GROUP_GENERAL,
+        .commands = FOR_SERVE,
+        .help = "the same as 'tarn ech-keygen'",
+    },
+    {
         .name = "help",
         .letter = 'h',
         .type = OPTION_ACTION,
@@ -459,12 +620,13 @@ const struct command commands_table[] = {
     {"serve", COMMAND_RUNS, COMMAND_SERVE, "[OPTIONS] SITE", "serve SITE; the default"},
     {"check", COMMAND_RUNS, COMMAND_CHECK, "[OPTIONS] SITE", "load SITE, report, and exit"},
     {"pack", COMMAND_RUNS, COMMAND_PACK, "[OPTIONS] DIR", "make a site archive of DIR"},
+    {"ech-keygen", COMMAND_RUNS, COMMAND_ECH_KEYGEN, "--public-name NAME",
+     "make a key for Encrypted Client Hello"},
     {"help", COMMAND_PRINTS_HELP, COMMAND_SERVE, "[TOPIC]", "explain an option, command or topic"},
     {"version", COMMAND_PRINTS_VERSION, COMMAND_SERVE, "", "print the version"},
     {.name = "compile", .kind = COMMAND_IS_MISSING},
     {.name = "sdk", .kind = COMMAND_IS_MISSING},
     {.name = "cache", .kind = COMMAND_IS_MISSING},
-    {.name = "ech-keygen", .kind = COMMAND_IS_MISSING},
     {.name = "bpf", .kind = COMMAND_IS_MISSING},
     {.name = "top", .kind = COMMAND_IS_MISSING},
 };

@@ -25,6 +25,7 @@ enum option_type {
 
 enum option_group {
     GROUP_LISTEN,
+    GROUP_TLS,
     GROUP_SITE,
     GROUP_LIMITS,
     GROUP_OPERATION,
@@ -39,8 +40,9 @@ enum {
     FOR_SERVE = 1 << COMMAND_SERVE,
     FOR_CHECK = 1 << COMMAND_CHECK,
     FOR_PACK = 1 << COMMAND_PACK,
+    FOR_ECH_KEYGEN = 1 << COMMAND_ECH_KEYGEN,
     FOR_SITE = FOR_SERVE | FOR_CHECK,
-    FOR_ALL = FOR_SITE | FOR_PACK,
+    FOR_ALL = FOR_SITE | FOR_PACK | FOR_ECH_KEYGEN,
 };
 
 /* Another spelling of an option, from the programs that tarn replaces. */

@@ -23,7 +23,7 @@ sample_value(const struct option *option)
     case OPTION_WORD:
         return strrchr(option->words, '|') + 1;
     default:
-        return "/sample";
+        return strcmp(option->name, "ech-relay") ? "/sample" : "relay.example:77";
     }
 }
 
@@ -65,17 +65,39 @@ check_field(const struct option *option, const char *how, enum options_source so
         fail_msg("--%s: %s does not set the field", option->name, how);
 }
 
+/* What else must be said, because the option means nothing without it. */
+static const char *
+companion(const struct option *option)
+{
+    static const char *const with_cert[] = {"tls-addr",  "redirect-http", "early-data",
+                                            "client-ca", "ech-key",       "default-cert"};
+    if (strcmp(option->name, "key") == 0)
+        return "--cert c";
+    if (strcmp(option->name, "ech-relay") == 0)
+        return "--tls-self-signed --ech-key k";
+    if (strcmp(option->name, "client-auth") == 0)
+        return "--tls-self-signed --client-ca c";
+    for (size_t i = 0; i < sizeof with_cert / sizeof *with_cert; i++)
+        if (strcmp(option->name, with_cert[i]) == 0)
+            return "--tls-self-signed";
+    return "";
+}
+
 static void
 check_way(const struct option *option, enum options_source source, const char *format, ...)
 {
-    char way[256], line[300];
+    char way[256], line[320];
     bool packs = option->commands == FOR_PACK;
     va_list args;
     va_start(args, format);
     vsnprintf(way, sizeof way, format, args);
     va_end(args);
-    const char *site = packs ? "tarn pack x" : strcmp(option->name, "site") ? "tarn x" : "tarn";
-    snprintf(line, sizeof line, "%s %s", site, source == SOURCE_FLAG ? way : "");
+    const char *site = option->commands == FOR_ECH_KEYGEN ? "tarn ech-keygen"
+                       : packs                            ? "tarn pack x"
+                       : strcmp(option->name, "site")     ? "tarn x"
+                                                          : "tarn";
+    snprintf(line, sizeof line, "%s %s %s", site, companion(option),
+             source == SOURCE_FLAG ? way : "");
     check_runs(line, source == SOURCE_FLAG ? "" : way);
     check_field(option, way, source);
 }

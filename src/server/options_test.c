@@ -66,6 +66,12 @@ test_commands_are_the_first_word(void **state)
     assert_int_equal(options.command, COMMAND_PACK);
     assert_string_equal(options.site, "dir");
     assert_null(options.output);
+    check_runs("tarn ech-keygen --public-name a.b", "");
+    assert_int_equal(options.command, COMMAND_ECH_KEYGEN);
+    assert_string_equal(options.public_name, "a.b");
+    check_runs("tarn --gen-ech-key --ech-public-name=a.b", "");
+    assert_int_equal(options.command, COMMAND_ECH_KEYGEN);
+    assert_string_equal(options.public_name, "a.b");
     check_runs("tarn -- pack", "");
     assert_int_equal(options.command, COMMAND_SERVE);
     assert_string_equal(options.site, "pack");
@@ -202,6 +208,13 @@ test_the_site_has_other_names(void **state)
     check_refused("tarn pack", "FILE=s", "no DIR: name a directory, as in 'tarn pack ./public'");
     check_refused("tarn pack --pack a", "", "--pack does not go with 'tarn pack'");
     check_refused("tarn --pack a b", "", "--pack and 'b' exclude each other");
+    check_refused("tarn pack --gen-ech-key", "", "--gen-ech-key does not go with 'tarn pack'");
+    check_refused("tarn --pack a --gen-ech-key", "", "--pack and --gen-ech-key exclude each other");
+    check_refused("tarn ech-keygen --public-name a.b c", "",
+                  "'tarn ech-keygen' takes no argument, but there is 'c'");
+    check_refused("tarn ech-keygen", "",
+                  "no --public-name: name a host, as in 'tarn ech-keygen --public-name "
+                  "cover.example.com'");
     check_refused("tarn --file= ", "", "--file wants a file name, not ''");
 }
 
@@ -250,6 +263,68 @@ test_a_directory_named_content_is_the_site_when_nothing_else_is(void **state)
     assert_int_equal(with_file, OPTIONS_USAGE);
     assert_int_equal(with_directory, OPTIONS_RUN);
     assert_string_equal(options.site, "./content");
+}
+
+static void
+test_tls_options_need_each_other(void **state)
+{
+    static const struct {
+        const char *line, *refused;
+    } cases[] = {
+        {"tarn --tls-addr :1 x",
+         "--tls-addr needs --cert and --key, --cert-dir or --tls-self-signed"},
+        {"tarn --redirect-http x", "--redirect-http needs --cert, --cert-dir or --tls-self-signed"},
+        {"tarn --early-data x", "--early-data needs --cert, --cert-dir or --tls-self-signed"},
+        {"tarn --client-ca c x", "--client-ca needs --cert, --cert-dir or --tls-self-signed"},
+        {"tarn --ech-key c x", "--ech-key needs --cert, --cert-dir or --tls-self-signed"},
+        {"tarn --default-cert c x", "--default-cert needs --cert, --cert-dir or --tls-self-signed"},
+        {"tarn --cert a --cert b --key c x",
+         "--key: there are 1 for 2 --cert; each --cert needs one"},
+        {"tarn --key c x", "--key: there are 1 for 0 --cert; each --cert needs one"},
+        {"tarn --tls-self-signed --cert-dir d x",
+         "--tls-self-signed and --cert-dir exclude each other"},
+        {"tarn --tls-self-signed --cert d x", "--tls-self-signed and --cert exclude each other"},
+        {"tarn --cert c --client-auth request x", "--client-auth needs --client-ca"},
+        {"tarn --ech-relay a:1 x", "--ech-relay needs --cert, --cert-dir or --tls-self-signed"},
+        {"tarn --cert c --ech-relay a:1 x", "--ech-relay needs --ech-key"},
+        {"tarn --cert c --ech-key k --ech-relay a x",
+         "--ech-relay wants HOST:PORT, auto or off, not 'a'"},
+        {"tarn --cert c --ech-key k --ech-relay :1 x",
+         "--ech-relay wants HOST:PORT, auto or off, not ':1'"},
+        {"tarn --cert c --ech-key k --ech-relay a:0 x",
+         "--ech-relay wants HOST:PORT, auto or off, not 'a:0'"},
+        {"tarn --cert c --ech-key k --ech-relay ::1:1 x",
+         "--ech-relay wants HOST:PORT, auto or off, not '::1:1'"},
+        {"tarn --tls-min 1.1 x", "--tls-min wants 1.2 or 1.3, not '1.1'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_refused(cases[i].line, "", cases[i].refused);
+}
+
+static void
+test_tls_decides_what_is_listened_on(void **state)
+{
+    check_runs("tarn x", "");
+    assert_int_equal(options.addr.count, 1);
+    assert_int_equal(options.tls_addr.count, 0);
+    check_runs("tarn --tls-self-signed x", "");
+    assert_int_equal(options.addr.count, 0);
+    assert_int_equal(options.tls_addr.count, 1);
+    assert_string_equal(options.tls_addr.items[0], ":8443");
+    check_runs("tarn --cert a,b --key c,d --tls-addr :1,:2 x", "");
+    assert_int_equal(options.addr.count, 0);
+    assert_int_equal(options.tls_addr.count, 2);
+    assert_int_equal(options.cert.count, 2);
+    check_runs("tarn --tls-self-signed --redirect-http x", "");
+    assert_int_equal(options.addr.count, 1);
+    check_runs("tarn --tls-self-signed x", "PORT=99");
+    assert_string_equal(options.addr.items[0], ":99");
+    check_runs("tarn --cert c --ech-key k --ech-relay [::1]:77 x", "");
+    assert_true(str_eq(options.ech_relay_host, STR("::1")) && options.ech_relay_port == 77);
+    check_runs("tarn --cert c --ech-key k --no-ech-relay x", "");
+    assert_string_equal(options.ech_relay, "off");
+    check_runs("tarn --tls-self-signed --addr :7 x", "");
+    assert_string_equal(options.addr.items[0], ":7");
 }
 
 static void
@@ -344,7 +419,11 @@ test_options_belong_to_commands(void **state)
 {
     check_refused("tarn --output f x", "", "--output belongs to 'tarn pack', not to 'tarn serve'");
     check_refused("tarn pack --spa x", "", "--spa belongs to 'tarn serve', not to 'tarn pack'");
-    const char *missing[] = {"compile", "sdk", "cache", "ech-keygen", "bpf", "top"};
+    check_refused("tarn --public-name a.b x", "",
+                  "--public-name belongs to 'tarn ech-keygen', not to 'tarn serve'");
+    check_refused("tarn ech-keygen --threads 2", "",
+                  "--threads belongs to 'tarn serve', not to 'tarn ech-keygen'");
+    const char *missing[] = {"compile", "sdk", "cache", "bpf", "top"};
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         char line[64], expected[64];
         snprintf(line, sizeof line, "tarn %s --quota 1", missing[i]);
@@ -396,6 +475,8 @@ main(void)
         TEST(test_the_site_has_other_names),
         TEST(test_standard_input_is_the_site_when_it_holds_something),
         TEST(test_a_directory_named_content_is_the_site_when_nothing_else_is),
+        TEST(test_tls_options_need_each_other),
+        TEST(test_tls_decides_what_is_listened_on),
         TEST(test_wrong_values_say_what_is_wanted),
         TEST(test_missing_values_are_noticed),
         TEST(test_unknown_options_get_a_suggestion),

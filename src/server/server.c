@@ -6,6 +6,7 @@
 #include "server/listen.h"
 #include "server/metrics.h"
 #include "server/size_text.h"
+#include "tls/tickets.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +27,9 @@ enum { FDS_RESERVED = 128, FDS_PER_WORKER = 16 };
 struct server {
     const struct options *options;
     struct site_config site_config;
+    struct tls_config tls_config;
+    struct tls_tickets *tickets;
+    struct resolver *resolver; /* NULL: nothing is relayed */
     struct worker_config worker_config;
     struct snapshot *snapshot;
     struct listen_socket listening[WORKER_LISTENERS_MAX];
@@ -60,6 +64,41 @@ fill_site_config(struct site_config *config, const struct options *options)
         .browse = options->browse,
         .precompress = options->precompress,
         .allow_empty = options->allow_empty,
+    };
+}
+
+static bool
+has_tls(const struct options *options)
+{
+    return options->tls_addr.count > 0;
+}
+
+static bool
+relays(const struct options *options)
+{
+    return options->ech_key && strcmp(options->ech_relay, "off") != 0;
+}
+
+static void
+fill_tls_config(struct tls_config *config, const struct options *options,
+                struct tls_tickets *tickets)
+{
+    static const enum tls_client_auth auths[] = {[OPTIONS_CLIENT_REQUEST] = TLS_CLIENT_REQUEST,
+                                                 [OPTIONS_CLIENT_REQUIRE] = TLS_CLIENT_REQUIRE};
+    *config = (struct tls_config){
+        .cert_files = options->cert.items,
+        .key_files = options->key.count ? options->key.items : options->cert.items,
+        .pair_count = options->cert.count,
+        .cert_dir = options->cert_dir,
+        .default_name = options->default_cert,
+        .client_ca = options->client_ca,
+        .client_auth = options->client_ca ? auths[options->client_auth] : TLS_CLIENT_NONE,
+        .ech_keys = options->ech_key,
+        .self_signed = options->tls_self_signed,
+        .allow_tls12 = options->tls_min == OPTIONS_TLS_12,
+        .early_data = options->early_data,
+        .relay = relays(options),
+        .tickets = tickets,
     };
 }
 
@@ -100,6 +139,7 @@ fill_worker_config(struct server *server)
                 .header_timeout_ns = options->header_timeout_ms * MS,
                 .keepalive_timeout_ns = options->keepalive_timeout_ms * MS,
                 .io_timeout_ns = options->io_timeout_ms * MS,
+                .handshake_timeout_ns = options->handshake_timeout_ms * MS,
                 .requests_max = (uint32_t)options->max_requests,
                 .connections_max = connections_per_worker(options, server->worker_count),
             },
@@ -111,6 +151,41 @@ fill_worker_config(struct server *server)
         .render_metrics = metrics_render,
         .render_arg = &server->metrics,
     };
+}
+
+/* Whether a relay to this address would come back to us. */
+static bool
+is_own_address(void *arg, const struct sockaddr *address, socklen_t len)
+{
+    const struct server *server = arg;
+    for (unsigned i = 0; i < server->listening_count; i++) {
+        const struct addr *addr = &server->listening[i].addr;
+        if (addr->kind == ADDR_INET &&
+            relay_is_own((const struct sockaddr *)&addr->storage, address))
+            return true;
+    }
+    return false;
+}
+
+static int
+set_up_relay(struct server *server, struct error *error)
+{
+    const struct options *options = server->options;
+    if (!relays(options))
+        return 0;
+    server->worker_config.relay = (struct relay_config){
+        .relays_max = RELAYS_MAX,
+        .connect_timeout_ns = options->handshake_timeout_ms * MS,
+        .idle_timeout_ns = options->keepalive_timeout_ms * MS,
+        .is_own = is_own_address,
+        .is_own_arg = server,
+    };
+    server->worker_config.relay_target =
+        (struct relay_target){options->ech_relay_host, options->ech_relay_port};
+    if (resolver_new(&server->resolver, NULL, error) != 0)
+        return -1;
+    server->worker_config.resolver = server->resolver;
+    return 0;
 }
 
 static void
@@ -125,31 +200,54 @@ log_site(const struct server *server, const char *what)
 }
 
 static void
-note_site(struct server *server)
+note_snapshot(struct server *server)
 {
     const struct site_stats *stats = site_stats(server->snapshot->site);
     __atomic_store_n(&server->metrics.site_files, stats->file_count, __ATOMIC_RELAXED);
     __atomic_store_n(&server->metrics.site_preloaded_len, stats->preloaded_len, __ATOMIC_RELAXED);
+    if (!server->snapshot->tls)
+        return;
+    struct tls_context_stats tls = tls_context_stats(server->snapshot->tls);
+    __atomic_store_n(&server->metrics.tls_certificates, tls.certificate_count, __ATOMIC_RELAXED);
+    __atomic_store_n(&server->metrics.tls_expiry_s, (uint64_t)tls.next_expiry_s, __ATOMIC_RELAXED);
 }
 
 /* --- start --- */
 
 static int
+open_listener(struct server *server, const char *option, const char *text, unsigned workers,
+              struct error *error)
+{
+    if (server->listening_count == WORKER_LISTENERS_MAX)
+        return error_set(error, "%s: at most %d addresses in all", option, WORKER_LISTENERS_MAX);
+    if (listen_open(&server->listening[server->listening_count], text, workers, error) != 0)
+        return error_prefix(error, option);
+    server->listening_count++;
+    return 0;
+}
+
+static int
 open_listeners(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
-    size_t wanted = options->addr.count + (options->admin_addr ? 1 : 0);
-    if (wanted > WORKER_LISTENERS_MAX)
-        return error_set(error, "--addr: at most %d addresses", WORKER_LISTENERS_MAX);
-    for (size_t i = 0; i < wanted; i++) {
-        bool is_admin = i == options->addr.count;
-        const char *text = is_admin ? options->admin_addr : options->addr.items[i];
-        struct listen_socket *listening = &server->listening[server->listening_count];
-        /* The admin listener needs one worker only. */
-        if (listen_open(listening, text, is_admin ? 1 : server->worker_count, error) != 0)
-            return error_prefix(error, is_admin ? "--admin-addr" : "--addr");
-        listening->is_admin = is_admin;
-        server->listening_count++;
+    for (size_t i = 0; i < options->addr.count; i++)
+        if (open_listener(server, "--addr", options->addr.items[i], server->worker_count, error) !=
+            0)
+            return -1;
+    for (size_t i = 0; i < options->tls_addr.count; i++) {
+        if (open_listener(server, "--tls-addr", options->tls_addr.items[i], server->worker_count,
+                          error) != 0)
+            return -1;
+        server->listening[server->listening_count - 1].is_tls = true;
+    }
+    if (options->redirect_http)
+        server->worker_config.redirect_port =
+            addr_port(&server->listening[options->addr.count].addr);
+    /* The admin listener needs one worker only. */
+    if (options->admin_addr) {
+        if (open_listener(server, "--admin-addr", options->admin_addr, 1, error) != 0)
+            return -1;
+        server->listening[server->listening_count - 1].is_admin = true;
     }
     return 0;
 }
@@ -159,7 +257,8 @@ log_listeners(const struct server *server)
 {
     char url[ADDR_TEXT_MAX + 16];
     for (unsigned i = 0; i < server->listening_count; i++) {
-        addr_print_url(&server->listening[i].addr, "http", url, sizeof url);
+        addr_print_url(&server->listening[i].addr, server->listening[i].is_tls ? "https" : "http",
+                       url, sizeof url);
         log_info("listening on %s%s", url, server->listening[i].is_admin ? " (admin)" : "");
     }
 }
@@ -210,7 +309,7 @@ init_worker(struct server *server, unsigned index, struct error *error)
         const struct listen_socket *listening = &server->listening[i];
         if (index < listening->count)
             worker_add_listener(worker, listening->fds[index], listening->shared,
-                                listening->is_admin);
+                                listening->is_admin, listening->is_tls);
     }
     return 0;
 }
@@ -272,6 +371,18 @@ offer_snapshot(struct server *server, struct snapshot *next)
     return 0;
 }
 
+static int
+load_anew(struct server *server, struct snapshot **out, struct error *error)
+{
+    const struct tls_config *tls = has_tls(server->options) ? &server->tls_config : NULL;
+    if (strcmp(server->options->site, "-") != 0)
+        return snapshot_new(out, &server->site_config, tls, error);
+    if (!tls)
+        return error_set(error, "standard input cannot be read again");
+    log_warn("reload: standard input cannot be read again; keeping the site");
+    return snapshot_renew_tls(out, server->snapshot, tls, error);
+}
+
 static void
 reload(struct server *server)
 {
@@ -279,25 +390,20 @@ reload(struct server *server)
     struct snapshot *next;
     if (server->access_writer && log_writer_reopen(server->access_writer, &error) != 0)
         log_warn("%s", error.text);
-    if (strcmp(server->options->site, "-") == 0) {
-        log_warn("reload: standard input cannot be read again; keeping the site");
-        __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
-        return;
-    }
-    if (snapshot_new(&next, &server->site_config, &error) != 0) {
-        log_error("reload failed, keeping the old site: %s", error.text);
+    if (load_anew(server, &next, &error) != 0) {
+        log_error("reload failed, keeping what there is: %s", error.text);
         __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
         return;
     }
     if (offer_snapshot(server, next) != 0) {
-        log_error("reload failed, keeping the old site: no memory");
+        log_error("reload failed, keeping what there is: no memory");
         __atomic_fetch_add(&server->metrics.reload_failures, 1, __ATOMIC_RELAXED);
         snapshot_unref(next);
         return;
     }
     snapshot_unref(server->snapshot);
     server->snapshot = next;
-    note_site(server);
+    note_snapshot(server);
     __atomic_fetch_add(&server->metrics.reloads, 1, __ATOMIC_RELAXED);
     log_site(server, "reloaded");
 }
@@ -421,6 +527,8 @@ tear_down(struct server *server)
     for (unsigned i = server->workers_running; i < server->workers_inited; i++)
         worker_deinit(&server->workers[i]);
     free(server->workers);
+    if (server->resolver)
+        resolver_free(server->resolver);
     log_set_sink(NULL, NULL);
     if (server->access_writer != server->error_writer)
         log_writer_free(server->access_writer);
@@ -430,6 +538,7 @@ tear_down(struct server *server)
     if (server->snapshot)
         snapshot_unref(server->snapshot);
     snapshot_bury();
+    tls_tickets_free(server->tickets);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
 }
@@ -441,13 +550,18 @@ set_up(struct server *server, struct error *error)
     server->worker_count = options->threads ? (unsigned)options->threads : cpus_usable();
     fill_site_config(&server->site_config, options);
     fill_worker_config(server);
+    if (has_tls(options) && tls_tickets_new(&server->tickets, error) != 0)
+        return -1;
+    fill_tls_config(&server->tls_config, options, server->tickets);
     if (block_signals(server, error) != 0 || open_logs(server, error) != 0 ||
-        snapshot_new(&server->snapshot, &server->site_config, error) != 0)
+        snapshot_new(&server->snapshot, &server->site_config,
+                     has_tls(options) ? &server->tls_config : NULL, error) != 0)
         return -1;
     log_site(server, "loaded");
-    note_site(server);
+    note_snapshot(server);
     reload_file_changed(server);
-    if (open_listeners(server, error) != 0 || start_workers(server, error) != 0)
+    if (open_listeners(server, error) != 0 || set_up_relay(server, error) != 0 ||
+        start_workers(server, error) != 0)
         return -1;
     log_listeners(server);
     return 0;
@@ -460,6 +574,7 @@ server_run(const struct options *options)
     struct error error;
     int code = 0;
     server.metrics.started_s = (uint64_t)time(NULL);
+    server.metrics.has_tls = has_tls(options);
     if (set_up(&server, &error) == 0) {
         run(&server);
     } else {
@@ -476,11 +591,19 @@ int
 server_check(const struct options *options)
 {
     struct site_config config;
+    struct tls_config tls_config;
+    struct tls_tickets *tickets = NULL;
     struct snapshot *snapshot;
     struct error error;
     fill_site_config(&config, options);
-    if (snapshot_new(&snapshot, &config, &error) != 0) {
+    if ((has_tls(options) && tls_tickets_new(&tickets, &error) != 0)) {
         log_error("%s", error.text);
+        return 1;
+    }
+    fill_tls_config(&tls_config, options, tickets);
+    if (snapshot_new(&snapshot, &config, has_tls(options) ? &tls_config : NULL, &error) != 0) {
+        log_error("%s", error.text);
+        tls_tickets_free(tickets);
         return 1;
     }
     const struct site_stats *stats = site_stats(snapshot->site);
@@ -490,5 +613,6 @@ server_check(const struct options *options)
            (unsigned long long)stats->preloaded_len, (unsigned long long)stats->warnings);
     snapshot_unref(snapshot);
     snapshot_bury();
+    tls_tickets_free(tickets);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* snapshot: everything that a reload replaces in one step; for now the site.
+/* snapshot: everything that a reload replaces in one step: the site, and the certificates.
  *
  * Shared by all workers and counted with one atomic. A worker holds one reference for as long as it
  * has the snapshot as its current one or a request of it in flight. The last unref hands it to the
@@ -10,16 +10,27 @@
 
 #include "base/error.h"
 #include "site/site.h"
+#include "tls/context.h"
+
+/* A site that several snapshots may share. The main thread's. */
+struct shared_site;
 
 struct snapshot {
     struct site *site;
-    unsigned ref_count; /* atomic */
+    struct shared_site *shared_site;
+    struct tls_context *tls; /* NULL: no TLS listener */
+    unsigned ref_count;      /* atomic */
     struct snapshot *next_dead;
 };
 
-/* Loads the site; *out has one reference. */
+/* Loads the site, and the certificates unless `tls` is NULL; *out has one reference. What is
+ * noteworthy of the certificates goes to the log. */
 int snapshot_new(struct snapshot **out, const struct site_config *config,
-                 struct error *error) MUST_USE;
+                 const struct tls_config *tls, struct error *error) MUST_USE;
+
+/* The site of `old` with certificates read anew: for a site that cannot be read again. */
+int snapshot_renew_tls(struct snapshot **out, const struct snapshot *old,
+                       const struct tls_config *tls, struct error *error) MUST_USE;
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* Any thread. */

@@ -9,7 +9,7 @@ new_snapshot(struct fixture *fixture)
 {
     struct snapshot *snapshot;
     struct error error;
-    if (snapshot_new(&snapshot, &fixture->config, &error) != 0)
+    if (snapshot_new(&snapshot, &fixture->config, NULL, &error) != 0)
         fail_msg("%s", error.text);
     return snapshot;
 }
@@ -35,7 +35,7 @@ a_site_that_does_not_load_says_why(void **state)
     struct snapshot *snapshot;
     struct error error;
     set_source(fixture, "nothing");
-    assert_int_equal(snapshot_new(&snapshot, &fixture->config, &error), -1);
+    assert_int_equal(snapshot_new(&snapshot, &fixture->config, NULL, &error), -1);
     assert_non_null(strstr(error.text, "nothing"));
     assert_int_equal(snapshot_bury(), 0);
 }

@@ -109,7 +109,8 @@ worker_accepted(struct listener *listener, int fd)
 {
     struct worker_listener *listening = (struct worker_listener *)listener;
     struct worker *worker = listening->worker;
-    if (!conn_accept(&worker->pool, fd, listening->is_admin) && !worker->accept_paused)
+    if (!conn_accept(&worker->pool, fd, listening->is_admin, listening->is_tls) &&
+        !worker->accept_paused)
         worker_pause_listeners(worker);
 }
 
@@ -137,7 +138,7 @@ worker_end_listeners(struct worker *worker)
         int fd;
         while ((fd = accept4(listening->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
                0)
-            (void)conn_accept(&worker->pool, fd, listening->is_admin);
+            (void)conn_accept(&worker->pool, fd, listening->is_admin, listening->is_tls);
         /* From now on a client is refused at once, instead of waiting in a backlog that nobody
          * empties. A socket that others accept from as well is theirs to end. */
         if (!listening->listener.shared)
@@ -145,11 +146,18 @@ worker_end_listeners(struct worker *worker)
     }
 }
 
+static unsigned
+worker_relay_count(const struct worker *worker)
+{
+    return worker->config->resolver ? relay_pool_count(&worker->relays) : 0;
+}
+
 static void
 worker_drain_step(struct timer *timer)
 {
     struct worker *worker = (struct worker *)((char *)timer - offsetof(struct worker, drain_timer));
-    if (conn_pool_drain(&worker->pool, DRAIN_IDLE_MS * MS) == 0) {
+    if (conn_pool_drain(&worker->pool, DRAIN_IDLE_MS * MS) == 0 &&
+        worker_relay_count(worker) == 0) {
         loop_stop(worker->loop);
         return;
     }
@@ -171,6 +179,8 @@ worker_abort_now(struct loop_post *post)
 {
     struct worker *worker = (struct worker *)((char *)post - offsetof(struct worker, abort_post));
     conn_pool_abort(&worker->pool);
+    if (worker->config->resolver)
+        relay_pool_abort(&worker->relays);
     loop_stop(worker->loop);
 }
 
@@ -214,6 +224,7 @@ worker_pin_new(struct snapshot *snapshot)
     if (!pin)
         return NULL;
     pin->pin.site = snapshot->site;
+    pin->pin.tls = snapshot->tls;
     pin->pin.unused = worker_pin_unused;
     pin->snapshot = snapshot_ref(snapshot);
     return pin;
@@ -248,6 +259,7 @@ worker_init(struct worker *worker, const struct worker_config *config, struct sn
     worker->env.health = config->health;
     worker->env.endpoints = config->endpoints;
     worker->env.spa = config->spa;
+    worker->env.redirect_port = config->redirect_port;
     worker->env.render_metrics = config->render_metrics;
     worker->env.render_arg = config->render_arg;
     buf_init(&worker->line, ACCESS_LINE_MAX);
@@ -270,7 +282,7 @@ worker_init(struct worker *worker, const struct worker_config *config, struct sn
 }
 
 void
-worker_add_listener(struct worker *worker, int fd, bool shared, bool is_admin)
+worker_add_listener(struct worker *worker, int fd, bool shared, bool is_admin, bool is_tls)
 {
     must(worker->listener_count < WORKER_LISTENERS_MAX);
     worker->listeners[worker->listener_count++] = (struct worker_listener){
@@ -280,6 +292,7 @@ worker_add_listener(struct worker *worker, int fd, bool shared, bool is_admin)
                      .failed = worker_accept_failed},
         .worker = worker,
         .is_admin = is_admin,
+        .is_tls = is_tls,
     };
 }
 
@@ -307,6 +320,12 @@ worker_main(void *arg)
         worker->pool.log = worker_log_access;
         worker->pool.log_arg = worker;
     }
+    if (worker->config->resolver) {
+        relay_pool_init(&worker->relays, worker->loop, worker->config->resolver,
+                        &worker->config->relay);
+        worker->pool.relays = &worker->relays;
+        worker->pool.relay_target = worker->config->relay_target;
+    }
     log_set_sink(worker_log_line, worker->error_ring);
     worker_woke(worker);
     worker_start_listeners(worker);
@@ -315,6 +334,10 @@ worker_main(void *arg)
     loop_run(worker->loop, &hooks);
     worker_sleeps(worker);
     conn_pool_deinit(&worker->pool);
+    if (worker->config->resolver) {
+        relay_pool_deinit(&worker->relays);
+        resolver_detach(worker->config->resolver, worker->loop);
+    }
     __atomic_store_n(&worker->ended, true, __ATOMIC_RELEASE);
     return NULL;
 }

@@ -23,6 +23,10 @@ struct worker_config {
     struct conn_config conn;
     bool endpoints; /* health on ordinary listeners */
     bool spa;
+    uint16_t redirect_port;    /* see struct req_env */
+    struct resolver *resolver; /* NULL: nothing is relayed */
+    struct relay_config relay;
+    struct relay_target relay_target; /* see struct conn_pool */
     enum access_format access_format;
     const int *health;
     const uint64_t *generation; /* see struct req_env */
@@ -33,7 +37,7 @@ struct worker_config {
 struct worker_listener {
     struct listener listener; /* first */
     struct worker *worker;
-    bool is_admin;
+    bool is_admin, is_tls;
 };
 
 /* A snapshot as a worker's current one. Made by the main thread, freed by the worker's last use. */
@@ -50,6 +54,7 @@ struct worker {
     struct loop_post refresh_post;
     bool refresh_posted; /* atomic */
     struct conn_pool pool;
+    struct relay_pool relays;
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_count;
     struct log_ring *access_ring; /* NULL: no access log */
@@ -73,7 +78,7 @@ struct worker {
 int worker_init(struct worker *worker, const struct worker_config *config,
                 struct snapshot *snapshot, struct error *error) MUST_USE;
 /* Descriptor borrowed until worker_join. */
-void worker_add_listener(struct worker *worker, int fd, bool shared, bool is_admin);
+void worker_add_listener(struct worker *worker, int fd, bool shared, bool is_admin, bool is_tls);
 /* Starts the thread and waits until its loop is made. */
 int worker_start(struct worker *worker, struct error *error) MUST_USE;
 

@@ -48,6 +48,7 @@ enum tls_result {
     X(VERSION, "version")                /* nothing in common */                            \
     X(CIPHER, "cipher")                  /* no shared cipher suite, group or signature */   \
     X(NAME, "unrecognized_name")         /* no certificate for the name asked for */        \
+    X(ALPN, "no_application_protocol")   /* the client speaks neither h2 nor http/1.1 */    \
     X(CLIENT_CERT, "client_certificate") /* missing, or not accepted */                     \
     X(PEER_ALERT, "peer_alert")          /* the client refused: an unknown CA, and so on */ \
     X(MALFORMED, "malformed")            /* not a handshake, or not a correct one */        \
@@ -72,9 +73,14 @@ struct tls_stream;
 struct tls_stream *tls_stream_new(struct tls_context *context);
 void tls_stream_free(struct tls_stream *stream);
 
-/* Wire bytes, borrowed until a call answers TLS_WANTS_INPUT. Not before the last ones are used up.
- */
+/* Wire bytes, borrowed until a call answers TLS_WANTS_INPUT, or tls_stream_hold_input is called.
+ * Not before the last ones are used up or held. */
 void tls_stream_feed(struct tls_stream *stream, const char *data, size_t len);
+/* Copies what is not used up, so that its lender may have the bytes back; what is fed after that is
+ * put behind it. False: no memory, or more than 256 KiB would wait. */
+bool tls_stream_hold_input(struct tls_stream *stream) MUST_USE;
+/* Whether fed bytes wait to be used. */
+bool tls_stream_has_input(const struct tls_stream *stream);
 /* NULL takes it away. */
 void tls_stream_set_output(struct tls_stream *stream, struct tls_output *output);
 
@@ -130,7 +136,7 @@ struct str tls_stream_ja4(struct tls_stream *stream);
  * that we can decrypt, and no certificate of ours covers the name: whoever serves that name should
  * get the bytes instead. Nothing of the failure is in the output. */
 bool tls_stream_wants_relay(const struct tls_stream *stream);
-/* Everything that was fed so far, kept while a relay is possible. */
+/* Everything that was fed so far, kept while a relay is possible; empty when it was too much. */
 struct str tls_stream_fed(const struct tls_stream *stream);
 
 #endif

@@ -19,12 +19,12 @@ class Listener:
 
     def __init__(self, line, match):
         self.line = line
-        host, port, path = match.group(2), match.group(3), match.group(4)
+        self.scheme, host, port, path = match.groups()
         if path:
             self.address, self.url = path, None
         else:
             self.address = (host.strip("[]"), int(port))
-            self.url = f"http://{host}:{port}"
+            self.url = f"{self.scheme}://{host}:{port}"
 
 
 class Server:
@@ -112,6 +112,17 @@ class Server:
         return next(l for l in self.listeners if "admin" in l.line)
 
     @property
+    def plain(self):
+        return next(l for l in self.listeners if l.scheme == "http" and l is not self._admin())
+
+    @property
+    def tls(self):
+        return next(l for l in self.listeners if l.scheme == "https")
+
+    def _admin(self):
+        return next((l for l in self.listeners if "admin" in l.line), None)
+
+    @property
     def port(self):
         return self.main.address[1]
 
@@ -150,6 +161,12 @@ class Server:
             except FileNotFoundError:
                 pass
         return targets
+
+    def metric(self, name):
+        """A number of the admin listener's /metrics; `name` with its labels. 0: not there."""
+        text = self.get("/metrics", listener=self.admin).text
+        found = re.search(rf"^{re.escape(name)} ([0-9.e+-]+)$", text, re.M)
+        return float(found.group(1)) if found else 0
 
     def resident_kib(self):
         with open(f"/proc/{self.pid}/status", encoding="ascii") as status:

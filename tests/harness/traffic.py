@@ -13,8 +13,11 @@ class Traffic:
     section 9.3.1).
     """
 
-    def __init__(self, address, path="/", clients=4, acceptable=lambda response: True):
+    def __init__(
+        self, address, path="/", clients=4, acceptable=lambda response: True, connect=Wire
+    ):
         self.address = address
+        self.connect = connect
         self.request = request_bytes("GET", path)
         self.acceptable = acceptable
         self.stopping = threading.Event()
@@ -47,7 +50,7 @@ class Traffic:
     def _client(self):
         while not self.stopping.is_set() and not self.no_new_connections.is_set():
             try:
-                wire = Wire(self.address)
+                wire = self.connect(self.address)
             except OSError as error:
                 if not self.no_new_connections.is_set():
                     self._fail(f"connect: {error}")
