@@ -283,8 +283,8 @@ class CgroupTest(unittest.TestCase):
 
 
 def result_of(ours, peer, **workload):
-    samples = {name: [dict(requests_per_s=1, cpu_us=value, core_us=3 * value, busy_share=1, foreign_share=0.0,
-                           p50_us=1, p99_us=1, pss_kib=1024) for value in values]
+    samples = {name: [dict(requests_per_s=1, cpu_us=value, core_us=3 * value, busy_share=1,
+                           foreign_share=0.0, p50_us=1, p99_us=1, pss_kib=1024) for value in values]
                for name, values in (("tarn-uring", ours), ("nginx", peer))}
     described = dict(name="w", title="t", kind="load", connections=1, memory_limit=0, bar=1.7,
                      goal=1.9, **workload)

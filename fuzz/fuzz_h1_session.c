@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/must.h"
 #include "conn/conn.h"
+#include "conn/h2.h"
 #include "http/h1_chunk.h"
 #include "http/h1_head.h"
 #include "site/site.h"
@@ -457,6 +458,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct peer peer;
     struct str input = str_make((const char *)data + CONTROL_LEN, size - CONTROL_LEN);
     bool is_list = data[0] % 2;
+    /* The preface of HTTP/2 changes the connection: fuzz_h2_session's matter. */
+    if (!is_list && input.len && h2_preface_check(input) != H2_PREFACE_NONE)
+        return 0;
     buf_init(&generated, OUTPUT_MAX);
     if (is_list) {
         generate(&generated, data + CONTROL_LEN, size - CONTROL_LEN);

@@ -3,9 +3,8 @@
  * behind a preface and SETTINGS, or a list of operations of two bytes that are made into frames.
  *
  * Checked: what comes out are whole frames, SETTINGS first; header blocks decode; DATA comes only
- * on streams that have a head, and as much as Content-Length says when the stream ends; flow
- * control is kept (by the windows that the list of operations opened at most); the connection ends,
- * every request is logged, and nothing is left.
+ * on streams that have a head, and as much as Content-Length says when the stream ends; the
+ * connection ends, every request is logged once, and nothing is left.
  */
 #include "base/buf.h"
 #include "base/must.h"

@@ -82,7 +82,8 @@ def test_files_on_one_connection(either, ca):
 def test_ranges(either):
     body = content("10m.bin")
     with tls_connect(either) as wire:
-        for first, last in ((0, 0), (16383, 16384), (1_000_000, 5_000_000), (10_485_759, 10_485_759)):
+        end = (10 << 20) - 1
+        for first, last in ((0, 0), (16383, 16384), (1_000_000, 5_000_000), (end, end)):
             response = wire.fetch("/10m.bin", f"Range: bytes={first}-{last}")
             assert response.status == 206
             assert response.body == body[first : last + 1]
@@ -186,9 +187,10 @@ def has_aes():
 
 
 def test_cipher_suites(server):
-    with tls_connect(server) as wire:  # OpenSSL would rather have AES-256
-        expected = "TLS_AES_128_GCM_SHA256" if has_aes() else "TLS_CHACHA20_POLY1305_SHA256"
-        assert wire.socket.cipher()[0] == expected
+    """The order of browsers; with AES in the CPU the client's own order holds."""
+    offer = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+    expected = "TLS_AES_128_GCM_SHA256" if has_aes() else "TLS_CHACHA20_POLY1305_SHA256"
+    assert f"Cipher is {expected}" in s_client(server, "-ciphersuites", offer)
     for suite in ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"):
         assert f"Cipher is {suite}" in s_client(server, "-ciphersuites", suite)
 
@@ -290,10 +292,9 @@ def test_early_data(launch_tls, folder, tmp_path):
 
 def test_no_early_data_by_default(server, tmp_path):
     session = saved_session(server, tmp_path)
-    assert "Max Early Data: 0" in openssl("sess_id", "-in", session, "-text", "-noout").decode() or (
-        "Early data was rejected"
-        in early(server, tmp_path, request_bytes("GET", "/", "Connection: close"), session)
-    )
+    ticket = openssl("sess_id", "-in", session, "-text", "-noout").decode()
+    assert "TLSv1.3" in ticket
+    assert "Max Early Data: " not in ticket or "Max Early Data: 0\n" in ticket, ticket
 
 
 # --- plain HTTP beside it ---

@@ -232,6 +232,7 @@ def test_relay_ends_with_either_side(relaying, public_server):
     wire.fetch("/", host=PUBLIC)
     public_server.send(signal.SIGTERM)
     wire.assert_closed(5)
+    wire.close()
     wait_until(lambda: relaying.socket_count() <= before, 10, "the end of both sockets")
     assert public_server.wait_exit(5) == 0
 

@@ -13,12 +13,14 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 LAYERS = ["base", "http", "bpf", "io", "tls", "site", "req", "conn", "script", "proxy", "cache", "server"]
-ONLY_IN = {  # header -> the folder whose files alone may include it
+ONLY_IN = {  # header, or folder of headers -> the folder whose files alone may include it
     "liburing.h": "io",
     "sys/epoll.h": "io",
     "zlib.h": "site",
     "zstd.h": "site",
     "brotli/encode.h": "site",
+    "nghttp2/": "conn",
+    "openssl/": "tls",
 }
 LINE_MAX = 100
 FILE_MAX = 1000
@@ -47,7 +49,7 @@ def check_includes(path, lines, found):
         if not match:
             continue
         name = match.group(1)
-        owner = ONLY_IN.get(name)
+        owner = ONLY_IN.get(name) or ONLY_IN.get(name.split("/")[0] + "/")
         if owner and layer != owner:
             found.append(f"{path}:{number}: only src/{owner}/ includes {name}")
         first = name.split("/")[0]

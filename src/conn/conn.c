@@ -489,7 +489,8 @@ conn_pool_drain(struct conn_pool *pool, uint64_t idle_ns)
     conn_pool_serve_waiting(pool);
     for (unsigned i = 0; i < pool->chunk_count * CONN_CHUNK_SLOTS; i++) {
         struct conn *conn = &pool->chunks[i / CONN_CHUNK_SLOTS][i % CONN_CHUNK_SLOTS];
-        if (conn->session && !conn->drain_told && conn->session_ops->drain) {
+        bool lives = conn->state == CONN_IDLE || conn->state == CONN_ACTIVE;
+        if (lives && conn->session && !conn->drain_told && conn->session_ops->drain) {
             conn->drain_told = true;
             conn->session_ops->drain(conn->session);
         }

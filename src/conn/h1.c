@@ -416,8 +416,8 @@ h1_run_request(struct h1 *h1)
         h1_start_response(h1);
 }
 
-/* Whether the input may be the preface of HTTP/2: only as the first bytes of a plain connection; over
- * TLS it is negotiated. */
+/* Whether the input may be the preface of HTTP/2: only as the first bytes of a plain connection; it
+ * is negotiated over TLS. */
 static enum h2_preface
 h1_preface(const struct h1 *h1, struct str input)
 {

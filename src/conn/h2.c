@@ -239,11 +239,13 @@ on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
     }
 }
 
-/* A response that cannot be sent must not leave its stream open. */
+/* A response that cannot be sent must not leave its stream open; when that has ended, or is ending,
+ * there is nothing to do. */
 static int
 on_frame_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg)
 {
-    if (frame->hd.type != NGHTTP2_HEADERS)
+    if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_STREAM_CLOSING ||
+        !nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id))
         return 0;
     return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                      NGHTTP2_INTERNAL_ERROR);

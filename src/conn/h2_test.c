@@ -429,6 +429,24 @@ a_drain_ends_an_idle_connection(void **state)
     h2c_close(&h2c);
 }
 
+/* It has ended, but the loop has not let go of it yet. */
+static void
+a_drain_leaves_what_has_ended_alone(void **state)
+{
+    struct scene *scene = *state;
+    struct h2c h2c;
+    make_site(scene);
+    h2c_open(&h2c, scene, 1000, true);
+    h2c_wait_for(&h2c, h2c_get(&h2c, "/big"), 1000);
+    struct conn *conn = scene->pool.chunks[0];
+    while (conn->state != CONN_ACTIVE)
+        conn++;
+    conn_drop(conn, CONN_END_PEER_RESET, true);
+    assert_int_equal(conn_pool_drain(&scene->pool, 0), 1);
+    run_until(scene->world, scene_is_empty, scene);
+    h2c_close(&h2c);
+}
+
 static void
 the_last_of_the_allowed_requests_says_so(void **state)
 {
@@ -504,6 +522,7 @@ run_group(const char *name)
         scene_test(a_reset_ends_one_stream),
         scene_test(a_drain_finishes_what_has_begun),
         scene_test(a_drain_ends_an_idle_connection),
+        scene_test(a_drain_leaves_what_has_ended_alone),
         scene_test(the_last_of_the_allowed_requests_says_so),
         scene_test(a_peer_that_ends_its_side_gets_its_answers),
         scene_test(a_file_that_changes_breaks_its_stream_alone),

@@ -43,6 +43,10 @@ a_text_line_has_the_combined_format_and_more(void **state)
     assert_line(ACCESS_TEXT, &record,
                 "192.0.2.1 - - [21/Oct/2026:08:19:00 +0000] \"- - HTTP/1.0\" 400 0 "
                 "\"-\" \"-\" - 0.000000 - incomplete\n");
+    record.is_h2 = true;
+    assert_line(ACCESS_TEXT, &record,
+                "192.0.2.1 - - [21/Oct/2026:08:19:00 +0000] \"- - HTTP/2.0\" 400 0 "
+                "\"-\" \"-\" - 0.000000 - incomplete\n");
 }
 
 static void
@@ -59,6 +63,12 @@ a_json_line_is_one_object(void **state)
                 "{\"time\":\"2026-10-21T08:19:00.042Z\",\"client\":\"192.0.2.1\",\"method\":\"\","
                 "\"target\":\"\",\"status\":400,\"bytes\":0,\"duration\":0.000000,"
                 "\"protocol\":\"HTTP/1.0\",\"host\":\"\",\"referer\":\"\",\"user_agent\":\"\","
+                "\"request_id\":\"\",\"complete\":false}\n");
+    record.is_h2 = true;
+    assert_line(ACCESS_JSON, &record,
+                "{\"time\":\"2026-10-21T08:19:00.042Z\",\"client\":\"192.0.2.1\",\"method\":\"\","
+                "\"target\":\"\",\"status\":400,\"bytes\":0,\"duration\":0.000000,"
+                "\"protocol\":\"HTTP/2.0\",\"host\":\"\",\"referer\":\"\",\"user_agent\":\"\","
                 "\"request_id\":\"\",\"complete\":false}\n");
 }
 

@@ -298,7 +298,7 @@ note_self_signed(const struct tls_cert *cert, const struct tls_notes *notes)
     tls_note(
         notes, true,
         "SELF-SIGNED certificate for localhost, made for this run and good until %s: for tests "
-        "only, every client will refuse it; SHA-256 %s",
+        "only, no client trusts it; SHA-256 %s",
         date, hex);
 }
 

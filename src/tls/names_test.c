@@ -102,8 +102,9 @@ check(const struct shelf *shelf, const char *host, const char *file)
     struct tls_name name;
     tls_name_of_host(&name, str_from_cstr(host));
     const struct tls_cert *cert = tls_names_find(shelf->index, &name, NOW);
-    if (!cert != !file || (cert && strcmp(cert->file, file) != 0))
-        fail_msg("%s: %s, not %s", host, cert ? cert->file : "none", file ? file : "none");
+    const char *found = cert ? cert->file : "none", *wanted = file ? file : "none";
+    if (strcmp(found, wanted) != 0)
+        fail_msg("%s: %s, not %s", host, found, wanted);
     for (size_t i = 0; i < shelf->certs.count; i++)
         if (tls_cert_covers(&shelf->list[i], str_from_cstr(host)))
             assert_non_null(cert);

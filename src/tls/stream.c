@@ -149,6 +149,7 @@ hold(struct tls_stream *stream, const char *data, size_t len)
     stream->in_len = stream->held.len;
     if (!buf_overflowed(&stream->held))
         return;
+    stream->in_len = 0;
     stream->state = STREAM_FAILED;
     stream->failure = TLS_FAILURE_OTHER;
     stream->failure_text = "more input than can wait";
@@ -161,6 +162,8 @@ tls_stream_feed(struct tls_stream *stream, const char *data, size_t len)
         buf_append(&stream->fed, str_make(data, len));
         stream->keeps_fed = !buf_overflowed(&stream->fed);
     }
+    if (stream->state == STREAM_FAILED)
+        return;
     if (stream->in_len > 0) {
         must(stream->is_held);
         hold(stream, data, len);
@@ -174,14 +177,16 @@ tls_stream_feed(struct tls_stream *stream, const char *data, size_t len)
 bool
 tls_stream_hold_input(struct tls_stream *stream)
 {
-    if (stream->in_len > 0 && !stream->is_held) {
-        const char *data = stream->in;
-        buf_clear(&stream->held);
-        hold(stream, data, stream->in_len);
-    } else if (stream->in_len == 0 && stream->held.ptr) {
+    if (buf_overflowed(&stream->held))
+        return false;
+    if (stream->in_len == 0) {
         buf_deinit(&stream->held);
         buf_clear(&stream->held);
         stream->is_held = false;
+    } else if (!stream->is_held) {
+        const char *data = stream->in;
+        buf_clear(&stream->held);
+        hold(stream, data, stream->in_len);
     }
     return !buf_overflowed(&stream->held);
 }
@@ -386,5 +391,8 @@ tls_stream_wants_relay(const struct tls_stream *stream)
 struct str
 tls_stream_fed(const struct tls_stream *stream)
 {
-    return buf_overflowed(&stream->fed) ? (struct str){0} : buf_str(&stream->fed);
+    struct str fed = buf_str(&stream->fed);
+    if (buf_overflowed(&stream->fed))
+        fed.len = 0;
+    return fed;
 }

@@ -74,7 +74,8 @@ struct tls_stream *tls_stream_new(struct tls_context *context);
 void tls_stream_free(struct tls_stream *stream);
 
 /* Wire bytes, borrowed until a call answers TLS_WANTS_INPUT, or tls_stream_hold_input is called.
- * Not before the last ones are used up or held. */
+ * Not before the last ones are used up or held. A stream that has failed uses none, but may keep
+ * them: tls_stream_fed. */
 void tls_stream_feed(struct tls_stream *stream, const char *data, size_t len);
 /* Copies what is not used up, so that its lender may have the bytes back; what is fed after that is
  * put behind it. False: no memory, or more than 256 KiB would wait. */

@@ -188,6 +188,55 @@ a_hello_for_elsewhere_is_relayed(void **state)
 }
 
 static void
+what_comes_while_the_relay_connects_is_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    struct configs configs;
+    struct link link;
+    static char more[TLS_FED_MAX];
+    char plain[1];
+    size_t len;
+    load_relay(fixture, &configs, true);
+    link_open(&link, fixture->context, "elsewhere.test", ROOMY);
+    link_run(&link);
+    assert_true(tls_stream_wants_relay(link.stream));
+    size_t hello_len = tls_stream_fed(link.stream).len;
+    for (unsigned i = 0; i < 3; i++)
+        tls_stream_feed(link.stream, more, 1000);
+    assert_int_equal(tls_stream_fed(link.stream).len, hello_len + 3000);
+    assert_false(tls_stream_has_input(link.stream));
+    assert_true(tls_stream_hold_input(link.stream));
+    assert_int_equal(tls_stream_read(link.stream, plain, 1, &len), TLS_FAILED);
+    tls_stream_feed(link.stream, more, sizeof more);
+    assert_int_equal(tls_stream_fed(link.stream).len, 0);
+    assert_true(tls_stream_wants_relay(link.stream));
+    link_close(&link);
+}
+
+static void
+a_hello_with_more_behind_it_is_relayed_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    struct configs configs;
+    struct link link;
+    const uint8_t *wire;
+    char both[4096];
+    size_t len;
+    load_relay(fixture, &configs, true);
+    link_open(&link, fixture->context, "elsewhere.test", ROOMY);
+    client_run(&link);
+    BIO_mem_contents(link.out, &wire, &len);
+    memcpy(both, wire, len);
+    memcpy(both + len, "\x14\x03\x03\0\1\1", 6);
+    tls_stream_feed(link.stream, both, len + 6);
+    assert_int_equal(tls_stream_handshake(link.stream), TLS_FAILED);
+    assert_true(tls_stream_wants_relay(link.stream));
+    tls_stream_feed(link.stream, "more", 4);
+    assert_int_equal(tls_stream_fed(link.stream).len, len + 10);
+    link_close(&link);
+}
+
+static void
 everything_else_is_not_relayed(void **state)
 {
     struct fixture *fixture = *state;
@@ -270,6 +319,8 @@ main(void)
         TEST(grease_is_served),
         TEST(tickets_of_an_inner_name_resume_inside_only),
         TEST(a_hello_for_elsewhere_is_relayed),
+        TEST(what_comes_while_the_relay_connects_is_kept),
+        TEST(a_hello_with_more_behind_it_is_relayed_whole),
         TEST(everything_else_is_not_relayed),
         TEST(a_covered_public_name_is_served_here),
         TEST(the_relay_goes_before_the_default),

@@ -45,6 +45,7 @@ tls_stream_fail(struct tls_stream *stream)
     uint32_t error = ERR_peek_error(); /* the first: those behind it say where it was noticed */
     const char *text = error ? ERR_reason_error_string(error) : NULL;
     stream->state = STREAM_FAILED;
+    stream->in_len = 0;
     stream->failure = error ? classify(error) : TLS_FAILURE_MALFORMED;
     stream->failure_text = text ? text : "no reason given";
     if (stream->name_is_refused && stream->failure != TLS_FAILURE_VERSION) {

@@ -2,6 +2,8 @@
 
 #include "base/limits.h"
 
+#include <openssl/aead.h>
+
 #include <pthread.h>
 
 /* Handshakes and bytes: certificate choice, versions, protocols, sealing, reading, ends. */
@@ -453,6 +455,16 @@ tls_1_2_is_off_unless_allowed(void **state)
     link_open(&link, fixture->context, "a.test", ROOMY);
     SSL_set_max_proto_version(link.ssl, TLS1_1_VERSION);
     link_refused(&link, TLS_FAILURE_VERSION, SSL_AD_PROTOCOL_VERSION);
+    link_close(&link);
+    link_open(&link, fixture->context, "a.test", ROOMY);
+    SSL_set_max_proto_version(link.ssl, TLS1_2_VERSION);
+    SSL_set_strict_cipher_list(link.ssl, "ECDHE-ECDSA-CHACHA20-POLY1305:"
+                                         "ECDHE-ECDSA-AES256-GCM-SHA384:"
+                                         "ECDHE-ECDSA-AES128-GCM-SHA256");
+    link_connect(&link); /* our order counts */
+    assert_string_equal(tls_stream_cipher(link.stream),
+                        EVP_has_aes_hardware() ? "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+                                               : "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256");
     link_close(&link);
     link_open(&link, fixture->context, "a.test", ROOMY);
     SSL_set_max_proto_version(link.ssl, TLS1_2_VERSION);
