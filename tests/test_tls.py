@@ -163,6 +163,7 @@ def test_only_tls13_by_default(server):
     assert "PROTOCOL_VERSION" in refused(server, context=context)
 
 
+@pytest.mark.filterwarnings("ignore:.*TLSv1.*deprecated")
 def test_tls12_when_asked_for(launch_tls, folder):
     server = launch_tls(folder, "--tls-min", "1.2")
     context = client_context(newest=ssl.TLSVersion.TLSv1_2)

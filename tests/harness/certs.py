@@ -7,11 +7,11 @@ import base64
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-# Only the server reads certificates with these times; it has no reason to check their signature.
-EXPIRED = (b"200101000000Z", b"200201000000Z")
+DAY = 86400
 UTC_TIME = re.compile(rb"\x17\x0d\d{12}Z")
 
 CONFIG = """\
@@ -121,10 +121,13 @@ class Authority:
             self.made[stem] = pair
         return self.made[stem]
 
-    def expired(self, *names):
-        """As `leaf`, but long past its end."""
-        pair = self.leaf(*names, stem="expired-" + names[0].replace("*", "any"))
-        times = iter(EXPIRED)
+    def ending(self, days, *names):
+        """As `leaf`, but it was made a year ago, and ends after so many days (< 0: has ended). Its
+        signature is wrong then: the server has no reason to check it."""
+        pair = self.leaf(*names, stem=f"ending-{days}-{names[0]}")
+        now = time.time()
+        moments = [time.gmtime(now - 365 * DAY), time.gmtime(now + days * DAY)]
+        times = iter(time.strftime("%y%m%d%H%M%SZ", moment).encode() for moment in moments)
         changed = UTC_TIME.sub(lambda _: b"\x17\x0d" + next(times), pair.der, count=2)
         pair.cert.write_text(pem(changed))
         return pair

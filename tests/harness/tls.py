@@ -74,9 +74,9 @@ def tls_connect(server, name=HOST, listener=None, **options):
     return wire
 
 
-def tls_get(server, path="/", *headers, **options):
+def tls_get(server, path="/", *headers, host=HOST, **options):
     with tls_connect(server, **options) as wire:
-        return wire.fetch(path, *headers)
+        return wire.fetch(path, *headers, host=host)
 
 
 def refused(server, **options):
