@@ -428,7 +428,8 @@ static void
 run_reads(struct conn *conn)
 {
     char *plain = scratch(&conn->pool->plain_in);
-    if (!plain) {
+    /* An output, because a read that fails leaves an alert. */
+    if (!plain || !output_prepare(conn, false)) {
         conn_drop(conn, CONN_END_NO_MEMORY, true);
         return;
     }

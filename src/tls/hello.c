@@ -34,20 +34,30 @@ drop_address(struct tls_name *name)
 
 /* The first message, before ECH is opened: the name in it is the one in the clear. */
 static void
-take_outer_name(int is_write, int version, int content_type, const void *bytes, size_t len,
-                SSL *ssl, void *arg)
+take_outer_name(struct tls_stream *stream, const void *bytes, size_t len)
 {
-    struct tls_stream *stream = arg;
     struct client_hello hello;
     struct tls_name name;
-    if (is_write || content_type != SSL3_RT_HANDSHAKE)
-        return;
-    SSL_set_msg_callback(ssl, NULL);
+    stream->saw_hello = true;
     if (!client_hello_parse(&hello, bytes, len))
         return;
     tls_name_of_host(&name, hello.sni);
     drop_address(&name);
     stream->outer_sni = copy_name(&name);
+}
+
+/* Sees every record and message of the handshake. */
+static void
+watch_handshake(int is_write, int version, int content_type, const void *bytes, size_t len,
+                SSL *ssl, void *arg)
+{
+    struct tls_stream *stream = arg;
+    if (is_write)
+        return;
+    if (content_type == SSL3_RT_HEADER && len > 0)
+        stream->record_type = *(const uint8_t *)bytes;
+    else if (content_type == SSL3_RT_HANDSHAKE && !stream->saw_hello && stream->context->ech)
+        take_outer_name(stream, bytes, len);
 }
 
 /* --- the certificate --- */
@@ -175,8 +185,7 @@ void
 tls_hello_set_callbacks(SSL_CTX *ctx)
 {
     const struct tls_context *context = SSL_CTX_get_app_data(ctx);
-    if (context->ech)
-        SSL_CTX_set_msg_callback(ctx, take_outer_name);
+    SSL_CTX_set_msg_callback(ctx, watch_handshake);
     SSL_CTX_set_select_certificate_cb(ctx, choose_cert);
     SSL_CTX_set_tlsext_servername_callback(ctx, check_name);
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);

@@ -258,6 +258,7 @@ tls_stream_handshake(struct tls_stream *stream)
         int ret = SSL_do_handshake(stream->ssl);
         if (ret != 1)
             return stopped(stream, ret);
+        SSL_set_msg_callback(stream->ssl, NULL);
         stream->state = STREAM_TICKETS;
     }
     return stream->state == STREAM_TICKETS ? finish_handshake(stream) : TLS_DONE;

@@ -48,6 +48,10 @@ tls_stream_fail(struct tls_stream *stream)
     stream->in_len = 0;
     stream->failure = error ? classify(error) : TLS_FAILURE_MALFORMED;
     stream->failure_text = text ? text : "no reason given";
+    /* Before it has the keys, or when it does not use them, a client's alert comes in the clear,
+     * and to the library it is a broken record. */
+    if (stream->record_type == SSL3_RT_ALERT)
+        stream->failure = TLS_FAILURE_PEER_ALERT;
     if (stream->name_is_refused && stream->failure != TLS_FAILURE_VERSION) {
         stream->failure = TLS_FAILURE_NAME;
         stream->failure_text = "no certificate for the server name";

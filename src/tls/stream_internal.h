@@ -35,6 +35,8 @@ struct tls_stream {
     bool keeps_fed;
     bool wants_relay;
     bool name_is_covered; /* the certificate is for `sni` */
+    bool saw_hello;
+    uint8_t record_type; /* of the handshake's last record */
     bool name_is_refused;
     bool has_unsent; /* the library holds the end of a sealed record; see tls_stream_seal */
     char ja4[JA4_TEXT_LEN + 1];
