@@ -121,7 +121,7 @@ bool tls_stream_is_early(const struct tls_stream *stream);
 const char *tls_stream_version(const struct tls_stream *stream); /* "TLSv1.3" */
 const char *tls_stream_cipher(const struct tls_stream *stream);
 /* Whether the certificate that this connection was given covers the host (without port). */
-bool tls_stream_covers(const struct tls_stream *stream, struct str host);
+bool tls_stream_covers(struct tls_stream *stream, struct str host);
 /* Subject and SHA-256 fingerprint (lower hex) of the client's verified certificate; empty: none.
  * Into the caller's buffer. */
 struct str tls_stream_client_subject(const struct tls_stream *stream, char *out, size_t out_len);

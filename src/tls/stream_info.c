@@ -64,12 +64,21 @@ tls_stream_cipher(const struct tls_stream *stream)
     return cipher ? SSL_CIPHER_standard_name(cipher) : "";
 }
 
+/* Asked for each request, and mostly for the same host: what was covered last is remembered. */
 bool
-tls_stream_covers(const struct tls_stream *stream, struct str host)
+tls_stream_covers(struct tls_stream *stream, struct str host)
 {
     if (stream->name_is_covered && str_ieq(host, tls_stream_sni(stream)))
         return true;
-    return stream->cert && tls_cert_covers(stream->cert, host);
+    if (host.len && str_eq(host, str_make(stream->covered, stream->covered_len)))
+        return true;
+    if (!stream->cert || !tls_cert_covers(stream->cert, host))
+        return false;
+    if (host.len <= sizeof stream->covered) {
+        memcpy(stream->covered, host.ptr, host.len);
+        stream->covered_len = (uint8_t)host.len;
+    }
+    return true;
 }
 
 /* The client's certificate; the caller's. NULL: none. */

@@ -37,6 +37,8 @@ struct tls_stream {
     bool name_is_covered; /* the certificate is for `sni` */
     bool saw_hello;
     uint8_t record_type; /* of the handshake's last record */
+    char covered[39];    /* the host that was covered last, when it is no longer than this */
+    uint8_t covered_len;
     bool name_is_refused;
     bool has_unsent; /* the library holds the end of a sealed record; see tls_stream_seal */
     char ja4[JA4_TEXT_LEN + 1];
