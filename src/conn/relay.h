@@ -76,7 +76,7 @@ struct relay_target {
     uint16_t port;
 };
 
-/* Borrows loop and resolver. */
+/* Borrows loop and resolver. The loop may be set later, before the first relay. */
 void relay_pool_init(struct relay_pool *pool, struct loop *loop, struct resolver *resolver,
                      const struct relay_config *config);
 /* Relays that are active or on their way out: the loop must turn until there are none. */

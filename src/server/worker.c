@@ -264,6 +264,8 @@ worker_init(struct worker *worker, const struct worker_config *config, struct sn
     worker->env.render_arg = config->render_arg;
     buf_init(&worker->line, ACCESS_LINE_MAX);
     conn_pool_init(&worker->pool, NULL, &worker->env, &config->conn);
+    if (config->resolver)
+        relay_pool_init(&worker->relays, NULL, config->resolver, &config->relay);
     pthread_mutex_init(&worker->start_lock, NULL);
     pthread_cond_init(&worker->start_cond, NULL);
     timer_init(&worker->accept_timer, worker_accept_again);
@@ -321,8 +323,7 @@ worker_main(void *arg)
         worker->pool.log_arg = worker;
     }
     if (worker->config->resolver) {
-        relay_pool_init(&worker->relays, worker->loop, worker->config->resolver,
-                        &worker->config->relay);
+        worker->relays.loop = worker->loop;
         worker->pool.relays = &worker->relays;
         worker->pool.relay_target = worker->config->relay_target;
     }
