@@ -85,10 +85,10 @@ struct http_head {
     uint32_t method_off, method_len;
     uint32_t target_off, target_len;
     uint32_t protocol_off, protocol_len; /* of an extended CONNECT (RFC 8441); len 0: none */
-    uint8_t method;        /* enum http_method */
-    uint8_t version_minor; /* HTTP/1.x; 1 for HTTP/2 as well */
-    uint8_t body_kind;     /* enum http_body_kind */
-    bool keep_alive;       /* the peer wants the connection kept (RFC 9112 section 9.3) */
+    uint8_t method;                      /* enum http_method */
+    uint8_t version_minor;               /* HTTP/1.x; 1 for HTTP/2 as well */
+    uint8_t body_kind;                   /* enum http_body_kind */
+    bool keep_alive; /* the peer wants the connection kept (RFC 9112 section 9.3) */
     bool expect_continue;
     uint64_t content_length; /* when body_kind is HTTP_BODY_LENGTH */
 };
