@@ -396,7 +396,7 @@ conn_received(struct sock *sock, const char *data, ssize_t len)
     struct conn *conn = (struct conn *)sock;
     if (conn->relaying) {
         if (len > 0)
-            conn_tls_relay_more(conn, data, (size_t)len);
+            tls_stream_feed(conn->tls, data, (size_t)len); /* kept for the relay */
         return;
     }
     if (len <= 0) {

@@ -297,16 +297,6 @@ send_last(struct conn *conn)
 }
 
 void
-conn_tls_relay_more(struct conn *conn, const char *data, size_t len)
-{
-    if (!tls_stream_hold_input(conn->tls))
-        return;
-    tls_stream_feed(conn->tls, data, len);
-    if (!tls_stream_hold_input(conn->tls))
-        count_failure(conn, TLS_FAILURE_OTHER);
-}
-
-void
 conn_tls_relay_start(struct conn *conn)
 {
     struct conn_pool *pool = conn->pool;
@@ -314,10 +304,12 @@ conn_tls_relay_start(struct conn *conn)
     struct str fed = tls_stream_fed(conn->tls);
     if (target.host.len == 0)
         target = (struct relay_target){tls_stream_outer_sni(conn->tls), 443};
-    if (fed.len)
+    if (fed.len) {
         (void)relay_start(pool->relays, conn->sock.fd, fed, &target);
-    else
-        close(conn->sock.fd);
+        return;
+    }
+    count_failure(conn, TLS_FAILURE_OTHER); /* more than is kept came behind the hello */
+    close(conn->sock.fd);
 }
 
 static void

@@ -29,8 +29,7 @@ ssize_t conn_tls_send_file(struct conn *conn, struct str head, int fd, uint64_t 
 void conn_tls_end(struct conn *conn);
 /* The connection leaves its handshake, for whatever reason. */
 void conn_tls_leave_handshake(struct conn *conn);
-/* More wire bytes on their way to the relay; then the descriptor. */
-void conn_tls_relay_more(struct conn *conn, const char *data, size_t len);
+/* The loop has let go: the descriptor, and all that was fed to the stream, go to the relay. */
 void conn_tls_relay_start(struct conn *conn);
 /* The socket is gone: frees the stream and the output. */
 void conn_tls_closed(struct conn *conn);

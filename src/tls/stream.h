@@ -29,9 +29,8 @@ struct tls_output {
 };
 
 enum {
-    TLS_RECORD_MAX = 16384,    /* plain bytes of one record */
-    TLS_RECORD_OVERHEAD = 64,  /* at most, of one record on the wire */
-    TLS_PLAIN_MAX = 16384 + 8, /* what one tls_stream_read may need room for */
+    TLS_RECORD_MAX = 16384,   /* plain bytes of one record */
+    TLS_RECORD_OVERHEAD = 64, /* at most, of one record on the wire */
 };
 
 enum tls_result {

@@ -368,7 +368,7 @@ client_run(struct link *link)
 static inline void
 stream_run(struct link *link)
 {
-    char plain[TLS_PLAIN_MAX];
+    char plain[TLS_RECORD_MAX];
     size_t len;
     do {
         link->handshake = tls_stream_handshake(link->stream);
