@@ -18,7 +18,7 @@ CFLAGS  += -std=gnu11 $(OPT) -Isrc -D_GNU_SOURCE -fno-strict-aliasing -fstack-pr
 TLS_LIB := /usr/lib/$(shell $(CC) -print-multiarch)/android
 
 CFLAGS  += -isystem /usr/include/android
-CFLAGS  += -fPIE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CFLAGS  += -fPIE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat-security
 CFLAGS  += -Wno-unused-parameter $(WERROR) $(VARIANT)
 LDFLAGS += $(VARIANT) -pie -pthread -Wl,-z,relro,-z,now
 LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm

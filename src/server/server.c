@@ -221,7 +221,7 @@ open_listener(struct server *server, const char *option, const char *text, unsig
     if (server->listening_count == WORKER_LISTENERS_MAX)
         return error_set(error, "%s: at most %d addresses in all", option, WORKER_LISTENERS_MAX);
     if (listen_open(&server->listening[server->listening_count], text, workers, error) != 0)
-        return error_prefix(error, option);
+        return error_prefix(error, "%s", option);
     server->listening_count++;
     return 0;
 }
