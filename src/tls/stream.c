@@ -270,9 +270,16 @@ tls_stream_read(struct tls_stream *stream, char *out, size_t out_len, size_t *le
     if (stream->state == STREAM_FAILED)
         return TLS_FAILED;
     must(stream->state == STREAM_OPEN && out_len > 0);
+    /* A call that finds nothing costs as much as one that reads a record. */
+    if (stream->in_len == 0 && !stream->read_wants_room && SSL_pending(stream->ssl) == 0)
+        return TLS_WANTS_INPUT;
     int ret = SSL_read(stream->ssl, out, out_len < INT32_MAX ? (int)out_len : INT32_MAX);
-    if (ret <= 0)
-        return stopped(stream, ret);
+    if (ret <= 0) {
+        enum tls_result result = stopped(stream, ret);
+        stream->read_wants_room = result == TLS_WANTS_ROOM;
+        return result;
+    }
+    stream->read_wants_room = false;
     *len = (size_t)ret;
     return TLS_DONE;
 }

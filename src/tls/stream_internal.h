@@ -40,7 +40,8 @@ struct tls_stream {
     char covered[39];    /* the host that was covered last, when it is no longer than this */
     uint8_t covered_len;
     bool name_is_refused;
-    bool has_unsent; /* the library holds the end of a sealed record; see tls_stream_seal */
+    bool read_wants_room; /* the last read stopped for want of room */
+    bool has_unsent;      /* the library holds the end of a sealed record; see tls_stream_seal */
     char ja4[JA4_TEXT_LEN + 1];
 };
 
