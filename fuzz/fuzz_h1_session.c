@@ -7,62 +7,27 @@
  * close is the last; every answer is well-formed and as long as it says; known files come whole;
  * the connection ends, and nothing of it is left.
  */
-#include "base/buf.h"
-#include "base/must.h"
-#include "conn/conn.h"
 #include "conn/h2.h"
 #include "http/h1_chunk.h"
 #include "http/h1_head.h"
-#include "site/site.h"
+#include "session_run.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum {
-    CONTROL_LEN = 3,
-    INPUT_MAX = 4096,
     LIST_MAX = 40,
     OUTPUT_MAX = 8 << 20,
-    HEAD_MAX = 2048,
-    FIELDS_MAX = 16,
     MID_LEN = 15000,                  /* copied, in pieces to a full socket */
     BIG_LEN = CONN_SPLICE_MIN + 2000, /* sent from its pages */
     FILE_LEN = BIG_LEN + 10000,       /* not held in memory: sent from the file */
-    IDLE_TURNS_MAX = 4,
 };
 
-static struct fuzz_server {
-    struct loop *loop;
-    struct site *site;
-    struct site_pin pin;
-    struct req_env env;
-    struct conn_pool pool;
-    struct timer now; /* keeps a turn from waiting */
-    uint64_t generation;
-    int health;
-    unsigned looks;
-    unsigned logged;
-    size_t touched;
-} server;
+static const struct peer_limits peer_limits = {
+    .output_max = OUTPUT_MAX, .piece_max = INPUT_MAX, .idle_turns_max = 4};
 
-/* --- the server --- */
+/* --- the files --- */
 
 static char content[FILE_LEN];
-
-static void
-write_file(const char *dir, const char *name, const char *text, size_t len)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *file = fopen(path, "w");
-    must(file && fwrite(text, 1, len, file) == len && fclose(file) == 0);
-}
 
 static void
 make_files(const char *dir)
@@ -74,8 +39,7 @@ make_files(const char *dir)
         int len = snprintf(text, sizeof text, "n%u", i);
         write_file(dir, name, text, (size_t)len);
     }
-    for (size_t i = 0; i < FILE_LEN; i++)
-        content[i] = (char)('a' + i % 23);
+    fill_letters(content, FILE_LEN);
     write_file(dir, "big", content, BIG_LEN);
     write_file(dir, "mid", content, MID_LEN);
     write_file(dir, "file", content, FILE_LEN);
@@ -84,178 +48,6 @@ make_files(const char *dir)
     write_file(dir, "long/index.html", "long", 4);
     int len = snprintf(headers, sizeof headers, "/long/*\n  X-Long: %03500d\n", 1);
     write_file(dir, "_headers", headers, (size_t)len);
-}
-
-static void
-pin_unused(struct site_pin *pin)
-{
-}
-
-static size_t
-touch(struct str s)
-{
-    size_t sum = 0;
-    for (size_t i = 0; i < s.len; i++)
-        sum += (unsigned char)s.ptr[i];
-    return sum;
-}
-
-static void
-log_record(void *arg, const struct access_record *record)
-{
-    server.touched += touch(record->method) + touch(record->target) + touch(record->host) +
-                      touch(record->referer) + touch(record->user_agent) +
-                      touch(record->request_id);
-    must(record->status >= 200 && record->complete);
-    server.logged++;
-}
-
-static void
-timer_is_now(struct timer *timer)
-{
-}
-
-static void
-start_server(void)
-{
-    char dir[] = "/tmp/tarn-fuzz-XXXXXX", command[64];
-    struct error error;
-    must(mkdtemp(dir) != NULL);
-    make_files(dir);
-    const struct site_config config = {
-        .source = dir, .preload_max = BIG_LEN, .preload_total = 1 << 24, .index = "index.html"};
-    const struct conn_config conn_config = {.head_max = HEAD_MAX,
-                                            .fields_max = FIELDS_MAX,
-                                            .header_timeout_ns = 1000000000000,
-                                            .keepalive_timeout_ns = 1000000000000,
-                                            .io_timeout_ns = 1000000000000,
-                                            .connections_max = 10};
-    must(site_load(&config, &server.site, &error) == 0);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    /* The large file stays open. */
-    must(system(command) == 0);
-    must(loop_new(&server.loop, LOOP_EPOLL, &error) == 0);
-    signal(SIGPIPE, SIG_IGN);
-    server.pin = (struct site_pin){.site = server.site, .unused = pin_unused};
-    server.env = (struct req_env){
-        .pin = &server.pin, .generation = &server.generation, .health = &server.health};
-    http_date_format(0, server.env.date);
-    timer_init(&server.now, timer_is_now);
-    conn_pool_init(&server.pool, server.loop, &server.env, &conn_config);
-    server.pool.log = log_record;
-}
-
-static void
-between_turns(void *arg)
-{
-    if (server.looks++ == 0)
-        timer_set(loop_timers(server.loop), &server.now, 1);
-    else
-        loop_stop(server.loop);
-}
-
-/* One turn that does not wait. */
-static void
-turn(void)
-{
-    const struct loop_hooks hooks = {.sleeps = between_turns};
-    server.looks = 0;
-    loop_run(server.loop, &hooks);
-}
-
-/* --- the peer --- */
-
-struct peer {
-    int fd;
-    struct str input; /* what is left to send */
-    struct buf output;
-    uint32_t seed;
-    size_t piece_max;
-    bool reads_late; /* only when nothing else goes on */
-    bool said_all, heard_all;
-};
-
-static uint32_t
-next_random(struct peer *peer)
-{
-    peer->seed ^= peer->seed << 13;
-    peer->seed ^= peer->seed >> 17;
-    peer->seed ^= peer->seed << 5;
-    return peer->seed;
-}
-
-static bool
-peer_say(struct peer *peer)
-{
-    if (peer->said_all)
-        return false;
-    if (peer->input.len == 0) {
-        shutdown(peer->fd, SHUT_WR);
-        peer->said_all = true;
-        return true;
-    }
-    size_t len = 1 + next_random(peer) % peer->piece_max;
-    struct str piece = str_first(peer->input, len);
-    ssize_t sent = send(peer->fd, piece.ptr, piece.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    must(sent > 0 || errno == EAGAIN || errno == EPIPE);
-    if (sent > 0)
-        peer->input = str_skip(peer->input, (size_t)sent);
-    else if (errno == EPIPE)
-        peer->input.len = 0;
-    return sent > 0;
-}
-
-static bool
-peer_hear(struct peer *peer)
-{
-    char *room = buf_reserve(&peer->output, 65536);
-    must(room != NULL);
-    ssize_t len = peer->heard_all ? -1 : recv(peer->fd, room, 65536, MSG_DONTWAIT);
-    if (len < 0) {
-        must(peer->heard_all || errno == EAGAIN);
-        return false;
-    }
-    buf_commit(&peer->output, (size_t)len);
-    peer->heard_all = len == 0;
-    return true;
-}
-
-/* The whole conversation. */
-static void
-peer_talk(struct peer *peer)
-{
-    unsigned idle_turns = 0;
-    while (!peer->heard_all) {
-        bool moved = peer_say(peer);
-        turn();
-        if (!peer->reads_late || !moved)
-            moved |= peer_hear(peer);
-        idle_turns = moved ? 0 : idle_turns + 1;
-        must(idle_turns < IDLE_TURNS_MAX);
-    }
-}
-
-static void
-peer_connect(struct peer *peer, struct str input, const uint8_t *control)
-{
-    int fds[2], room = control[2] & 16 ? 1 : 1 << 16;
-    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    *peer = (struct peer){.fd = fds[0], .input = input, .seed = 1 + control[1] + control[2] * 256u};
-    /* At most some dozen pieces, but for short inputs: byte by byte. */
-    peer->piece_max = control[1] % 4 == 0 ? INPUT_MAX : input.len / (1 + control[2] % 16) + 1;
-    peer->reads_late = control[1] % 2;
-    buf_init(&peer->output, OUTPUT_MAX);
-    must(conn_accept(&server.pool, fds[1], false, false));
-}
-
-static void
-peer_leave(struct peer *peer)
-{
-    close(peer->fd);
-    for (unsigned i = 0; i < 10 && server.pool.counters.active; i++)
-        turn();
-    must(server.pool.counters.active == 0 && server.pin.use_count == 0);
 }
 
 /* --- the answers --- */
@@ -451,7 +243,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!server.loop)
-        start_server();
+        server_start(make_files, BIG_LEN);
     if (size < CONTROL_LEN || size > INPUT_MAX)
         return 0;
     struct buf generated;
@@ -466,15 +258,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         generate(&generated, data + CONTROL_LEN, size - CONTROL_LEN);
         input = buf_str(&generated);
     }
-    server.logged = 0;
-    peer_connect(&peer, input, data);
+    peer_connect(&peer, &peer_limits, input, data);
     peer_talk(&peer);
+    must(!peer.was_reset);
     unsigned count = check_answers(input, buf_str(&peer.output));
-    must(server.logged == count);
+    must(server.logged == count && server.logged_incomplete == 0);
     if (is_list)
         must(count == (size - CONTROL_LEN < LIST_MAX ? size - CONTROL_LEN : LIST_MAX));
     peer_leave(&peer);
-    buf_deinit(&peer.output);
     buf_deinit(&generated);
     return 0;
 }

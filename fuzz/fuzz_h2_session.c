@@ -6,133 +6,31 @@
  * on streams that have a head, and as much as Content-Length says when the stream ends; the
  * connection ends, every request is logged once, and nothing is left.
  */
-#include "base/buf.h"
-#include "base/must.h"
-#include "conn/conn.h"
 #include "conn/h2.h"
-#include "site/site.h"
+#include "session_run.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <nghttp2/nghttp2.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
-    CONTROL_LEN = 3,
-    INPUT_MAX = 4096,
     OPERATIONS_MAX = 200,
-    OUTPUT_MAX = 64 << 20,
-    HEAD_MAX = 2048,
-    FIELDS_MAX = 16,
-    FILE_LEN = 100000,
+    PRELOAD_MAX = 30000,
+    MID_LEN = 20000,   /* in memory */
+    FILE_LEN = 100000, /* sent from the file */
     STREAMS_MAX = 1024,
     FRAME_HEAD_LEN = 9,
-    IDLE_TURNS_MAX = 8,
 };
 
-static struct fuzz_server {
-    struct loop *loop;
-    struct site *site;
-    struct site_pin pin;
-    struct req_env env;
-    struct conn_pool pool;
-    struct timer now; /* keeps a turn from waiting */
-    uint64_t generation;
-    int health;
-    unsigned looks;
-    unsigned logged;
-    size_t touched;
-} server;
-
-/* --- the server --- */
+static const struct peer_limits peer_limits = {
+    .output_max = 64 << 20, .piece_max = SIZE_MAX / 2, .idle_turns_max = 8};
 
 static void
-write_file(const char *dir, const char *name, size_t len)
+make_files(const char *dir)
 {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *file = fopen(path, "w");
-    must(file != NULL);
-    for (size_t i = 0; i < len; i++)
-        fputc('a' + (int)(i % 23), file);
-    must(fclose(file) == 0);
-}
-
-static void
-pin_unused(struct site_pin *pin)
-{
-}
-
-static void
-log_record(void *arg, const struct access_record *record)
-{
-    size_t sum = 0;
-    const struct str texts[] = {record->method,     record->target,     record->host,
-                                record->user_agent, record->request_id, record->referer};
-    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
-        for (size_t at = 0; at < texts[i].len; at++)
-            sum += (unsigned char)texts[i].ptr[at];
-    server.touched += sum;
-    must(record->status >= 200);
-    server.logged++;
-}
-
-static void
-timer_is_now(struct timer *timer)
-{
-}
-
-static void
-start_server(void)
-{
-    char dir[] = "/tmp/tarn-fuzz-XXXXXX", command[64];
-    struct error error;
-    must(mkdtemp(dir) != NULL);
-    write_file(dir, "s", 2);
-    write_file(dir, "m", 20000);    /* in memory */
-    write_file(dir, "f", FILE_LEN); /* sent from the file */
-    const struct site_config config = {
-        .source = dir, .preload_max = 30000, .preload_total = 1 << 24, .index = "index.html"};
-    const struct conn_config conn_config = {.head_max = HEAD_MAX,
-                                            .fields_max = FIELDS_MAX,
-                                            .header_timeout_ns = 1000000000000,
-                                            .keepalive_timeout_ns = 1000000000000,
-                                            .io_timeout_ns = 1000000000000,
-                                            .connections_max = 10};
-    must(site_load(&config, &server.site, &error) == 0);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    must(system(command) == 0); /* the large file stays open */
-    must(loop_new(&server.loop, LOOP_EPOLL, &error) == 0);
-    signal(SIGPIPE, SIG_IGN);
-    server.pin = (struct site_pin){.site = server.site, .unused = pin_unused};
-    server.env = (struct req_env){
-        .pin = &server.pin, .generation = &server.generation, .health = &server.health};
-    http_date_format(0, server.env.date);
-    timer_init(&server.now, timer_is_now);
-    conn_pool_init(&server.pool, server.loop, &server.env, &conn_config);
-    server.pool.log = log_record;
-}
-
-static void
-between_turns(void *arg)
-{
-    if (server.looks++ == 0)
-        timer_set(loop_timers(server.loop), &server.now, 1);
-    else
-        loop_stop(server.loop);
-}
-
-/* One turn that does not wait. */
-static void
-turn(void)
-{
-    const struct loop_hooks hooks = {.sleeps = between_turns};
-    server.looks = 0;
-    loop_run(server.loop, &hooks);
+    static char content[FILE_LEN];
+    fill_letters(content, FILE_LEN);
+    write_file(dir, "s", content, 2);
+    write_file(dir, "m", content, MID_LEN);
+    write_file(dir, "f", content, FILE_LEN);
 }
 
 /* --- frames of the peer --- */
@@ -202,6 +100,15 @@ put_number_frame(struct buf *out, uint8_t type, uint32_t id, uint32_t number)
     put_frame(out, type, 0, id, str_make(bytes, 4));
 }
 
+/* Of streams that have opened, or not yet. */
+static void
+put_priority_update(struct buf *out, unsigned what)
+{
+    const char payload[] = {0,   0,  0, (char)(what >> 2 | 1), 'u', '=', (char)('0' + what % 8),
+                            ',', 'i'};
+    put_frame(out, NGHTTP2_PRIORITY_UPDATE, 0, 0, str_make(payload, what & 1 ? sizeof payload : 6));
+}
+
 static void
 put_setting(struct buf *out, uint16_t setting, uint32_t value)
 {
@@ -247,8 +154,7 @@ put_operation(struct buf *out, uint32_t *last_id, uint8_t operation, uint8_t wha
         put_frame(out, NGHTTP2_PING, what & 1, 0, str_make(zeros, 8));
         break;
     case 11:
-        put_frame(out, NGHTTP2_PRIORITY_UPDATE, 0, 0,
-                  str_make("\0\0\0\3u=1, i", what & 1 ? 10 : 4));
+        put_priority_update(out, what);
         break;
     case 12: /* trailers */
         put_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | (what >> 4 & 1), id,
@@ -276,95 +182,6 @@ make_input(struct buf *out, const uint8_t *data, size_t size)
     } else {
         buf_append(out, rest);
     }
-}
-
-/* --- the peer --- */
-
-struct peer {
-    int fd;
-    struct str input; /* what is left to send */
-    struct buf output;
-    uint32_t seed;
-    size_t piece_max;
-    bool reads_late; /* only when nothing else goes on */
-    bool said_all, heard_all;
-};
-
-static bool
-peer_say(struct peer *peer)
-{
-    if (peer->said_all)
-        return false;
-    if (peer->input.len == 0) {
-        shutdown(peer->fd, SHUT_WR);
-        peer->said_all = true;
-        return true;
-    }
-    peer->seed = peer->seed * 1103515245u + 12345u;
-    struct str piece = str_first(peer->input, 1 + (peer->seed >> 8) % peer->piece_max);
-    ssize_t sent = send(peer->fd, piece.ptr, piece.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    must(sent > 0 || errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);
-    if (sent > 0)
-        peer->input = str_skip(peer->input, (size_t)sent);
-    else if (errno != EAGAIN)
-        peer->input.len = 0;
-    return sent > 0;
-}
-
-static bool
-peer_hear(struct peer *peer)
-{
-    char *room = buf_reserve(&peer->output, 65536);
-    must(room != NULL);
-    ssize_t len = peer->heard_all ? -1 : recv(peer->fd, room, 65536, MSG_DONTWAIT);
-    if (len < 0 && !peer->heard_all && errno == ECONNRESET)
-        len = 0;
-    if (len < 0) {
-        must(peer->heard_all || errno == EAGAIN);
-        return false;
-    }
-    buf_commit(&peer->output, (size_t)len);
-    peer->heard_all = len == 0;
-    return true;
-}
-
-/* The whole conversation. */
-static void
-peer_talk(struct peer *peer)
-{
-    unsigned idle_turns = 0;
-    while (!peer->heard_all) {
-        bool moved = peer_say(peer);
-        turn();
-        if (!peer->reads_late || !moved)
-            moved |= peer_hear(peer);
-        idle_turns = moved ? 0 : idle_turns + 1;
-        must(idle_turns < IDLE_TURNS_MAX);
-    }
-}
-
-static void
-peer_connect(struct peer *peer, struct str input, const uint8_t *control)
-{
-    int fds[2], room = control[2] & 16 ? 1 : 1 << 16;
-    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    *peer = (struct peer){.fd = fds[0], .input = input, .seed = 1 + control[1] + control[2] * 256u};
-    peer->piece_max = control[1] % 4 == 0 ? SIZE_MAX / 2 : input.len / (1 + control[2] % 16) + 1;
-    peer->reads_late = control[1] % 2;
-    buf_init(&peer->output, OUTPUT_MAX);
-    must(conn_accept(&server.pool, fds[1], false, false));
-}
-
-static void
-peer_leave(struct peer *peer)
-{
-    close(peer->fd);
-    buf_deinit(&peer->output);
-    for (unsigned i = 0; i < 10 && server.pool.counters.active; i++)
-        turn();
-    must(server.pool.counters.active == 0 && server.pin.use_count == 0);
-    must(server.pool.counters.h2_streams == 0 && server.pool.counters.h2_sessions == 0);
 }
 
 /* --- what came out --- */
@@ -465,7 +282,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!server.loop)
-        start_server();
+        server_start(make_files, PRELOAD_MAX);
     if (size < CONTROL_LEN || size > INPUT_MAX)
         return 0;
     struct buf input;
@@ -474,8 +291,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&input, 1 << 20);
     make_input(&input, data, size);
     bool is_h2 = h2_preface_check(buf_str(&input)) == H2_PREFACE_WHOLE;
-    server.logged = 0;
-    peer_connect(&peer, buf_str(&input), data);
+    peer_connect(&peer, &peer_limits, buf_str(&input), data);
     peer_talk(&peer);
     if (is_h2)
         check_frames(buf_str(&peer.output));

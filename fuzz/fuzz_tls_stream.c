@@ -105,7 +105,7 @@ drain(struct talk *talk)
 static void
 read_all(struct talk *talk)
 {
-    char plain[TLS_PLAIN_MAX];
+    char plain[TLS_RECORD_MAX];
     for (;;) {
         size_t len = 0, max = 1 + draw(talk) % sizeof plain;
         enum tls_result result = tls_stream_read(talk->stream, plain, max, &len);

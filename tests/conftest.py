@@ -117,6 +117,31 @@ def launch_tls_module(launch_module, pair):
     return tls_launcher(launch_module, pair)
 
 
+@pytest.fixture(scope="module")
+def folder(request, tmp_path_factory):
+    """The site of a test file that has its content in FILES; who changes it makes another."""
+    module = request.module
+    return build_site(tmp_path_factory.mktemp(module.__name__) / "site", module.FILES)
+
+
+@pytest.fixture(scope="module")
+def tls_server(launch_tls_module, folder):
+    """Serves `folder` over TLS to all tests of a file."""
+    return launch_tls_module(folder)
+
+
+@pytest.fixture(scope="module")
+def tls_unloaded(launch_tls_module, folder):
+    """The same, but every file is read when it is asked for."""
+    return launch_tls_module(folder, "--preload-max", "0")
+
+
+@pytest.fixture(params=["preloaded", "unloaded"])
+def tls_either(request, tls_server, tls_unloaded):
+    """Runs a test on each of the two."""
+    return {"preloaded": tls_server, "unloaded": tls_unloaded}[request.param]
+
+
 @pytest.fixture
 def tmp_path(tmp_path):
     """pytest would keep the folders of three runs: gigabytes of large files."""

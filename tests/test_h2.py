@@ -14,8 +14,8 @@ from harness.server import wait_until
 from harness.site import build_site, pattern
 
 FILES = {
-    "index.html": "home",
-    "small.txt": "0123456789",
+    "index.html": b"home",
+    "small.txt": b"0123456789",
     "100k.bin": pattern(100 << 10, seed=3),
     "10m.bin": pattern(10 << 20, seed=4),
 }
@@ -27,11 +27,6 @@ ENHANCE_YOUR_CALM = 11
 @pytest.fixture
 def folder(tmp_path):
     return build_site(tmp_path / "site", FILES)
-
-
-def content(name):
-    value = FILES[name]
-    return value.encode() if isinstance(value, str) else value
 
 
 def run(*command):
@@ -59,9 +54,9 @@ def frames_of(data):
 def test_files_to_curl(launch, folder, preload):
     server = launch(folder, *preload)
     for name in ("small.txt", "100k.bin", "10m.bin"):
-        assert curl(server, f"/{name}") == content(name)
+        assert curl(server, f"/{name}") == FILES[name]
     assert curl(server, "/", "-o", "/dev/null", "-w", "%{http_version} %{http_code}") == b"2 200"
-    assert curl(server, "/100k.bin", "-r", "10-19") == content("100k.bin")[10:20]
+    assert curl(server, "/100k.bin", "-r", "10-19") == FILES["100k.bin"][10:20]
     assert b"HTTP/2 200" in curl(server, "/small.txt", "-I")
     assert curl(server, "/", "--http1.1", "-w", " %{http_version}") == b"home 1.1"
 
@@ -70,7 +65,7 @@ def test_many_files_over_one_connection(launch, folder):
     server = launch(folder)
     client = H2Client(server.connect().socket)
     streams = [client.request(f"/100k.bin?{i}") for i in range(100)]
-    assert all(client.wait(stream).body == content("100k.bin") for stream in streams)
+    assert all(client.wait(stream).body == FILES["100k.bin"] for stream in streams)
 
 
 def test_nghttp_and_h2load(launch, folder):
@@ -86,7 +81,7 @@ def test_nghttp_and_h2load(launch, folder):
 def test_requests_and_refusals(launch, folder):
     server = launch(folder)
     client = H2Client(server.connect().socket)
-    assert client.fetch("/small.txt").body == content("small.txt")
+    assert client.fetch("/small.txt").body == FILES["small.txt"]
     assert client.fetch("/none").status == 404
     assert client.fetch("/small.txt", method="POST", body=b"x" * 1000).status == 405
     assert client.fetch("/", ("x-long", "x" * 20000)).status == 431
@@ -105,7 +100,7 @@ def test_a_slow_stream_does_not_hold_up_others(launch, folder):
         client.pump()
     # The window of the connection is nearly used up by now: a small one fits.
     client.h2.increment_flow_control_window(1 << 20)
-    assert client.fetch("/small.txt").body == content("small.txt")
+    assert client.fetch("/small.txt").body == FILES["small.txt"]
     assert not client.answers[slow].ended
 
 
@@ -154,7 +149,7 @@ def test_a_shutdown_finishes_downloads(launch, folder):
     while len(client.answers[stream].body) < 100000:
         client.pump()
     server.send(signal.SIGTERM)
-    assert client.wait(stream).body == content("10m.bin")
+    assert client.wait(stream).body == FILES["10m.bin"]
     client.read_to_end()
     assert client.went_away == 0
     assert server.wait_exit() == 0

@@ -10,43 +10,18 @@ import pytest
 from harness.client import HOST
 from harness.h2client import H2Client
 from harness.server import wait_until
-from harness.site import build_site, pattern
+from harness.site import pattern
 from harness.tls import client_context, curl, refused, tls_connect
 
 FILES = {
-    "index.html": "home",
-    "small.txt": "0123456789",
+    "index.html": b"home",
+    "small.txt": b"0123456789",
     "100k.bin": pattern(100 << 10, seed=3),
     "10m.bin": pattern(10 << 20, seed=4),
-    "style.css": "body { color: green }",
-    "page.html": "<!doctype html><title>page</title><link rel=stylesheet href=/style.css>"
-    "<img src=/100k.bin><p>hello</p>",
+    "style.css": b"body { color: green }",
+    "page.html": b"<!doctype html><title>page</title><link rel=stylesheet href=/style.css>"
+    b"<img src=/100k.bin><p>hello</p>",
 }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build_site(tmp_path_factory.mktemp("h2tls") / "site", FILES)
-
-
-@pytest.fixture(scope="module")
-def server(launch_tls_module, folder):
-    return launch_tls_module(folder)
-
-
-@pytest.fixture(scope="module")
-def unloaded(launch_tls_module, folder):
-    return launch_tls_module(folder, "--preload-max", "0")
-
-
-@pytest.fixture(params=["preloaded", "unloaded"])
-def either(request, server, unloaded):
-    return {"preloaded": server, "unloaded": unloaded}[request.param]
-
-
-def content(name):
-    value = FILES[name]
-    return value.encode() if isinstance(value, str) else value
 
 
 def h2_connect(server, name=HOST, **options):
@@ -57,24 +32,26 @@ def h2_connect(server, name=HOST, **options):
 
 
 @pytest.mark.parametrize("name", ["small.txt", "100k.bin", "10m.bin"])
-def test_files_to_curl(either, name, ca):
-    done = curl(either, f"/{name}", "--http2", "-w", "%{stderr}%{http_version}", ca=ca.file)
+def test_files_to_curl(tls_either, name, ca):
+    done = curl(tls_either, f"/{name}", "--http2", "-w", "%{stderr}%{http_version}", ca=ca.file)
     assert done.returncode == 0, done.stderr
     assert done.stderr == b"2"
-    assert done.stdout == content(name)
+    assert done.stdout == FILES[name]
 
 
-def test_curl_gets_what_it_asks_for(server):
+def test_curl_gets_what_it_asks_for(tls_server):
     for option, version in (("--http2", "2"), ("--http1.1", "1.1")):
-        done = curl(server, "/", option, "-o", "/dev/null", "-w", "%{http_version} %{http_code}")
+        shown = "%{http_version} %{http_code}"
+        done = curl(tls_server, "/", option, "-o", "/dev/null", "-w", shown)
         assert done.stdout.decode() == f"{version} 200"
 
 
-def test_many_files_over_one_connection(server, tmp_path):
+def test_many_files_over_one_connection(tls_server, tmp_path):
     """curl --parallel multiplexes."""
-    urls = [f"https://{HOST}:{server.tls.address[1]}/{name}" for name in FILES for _ in range(5)]
+    port = tls_server.tls.address[1]
+    urls = [f"https://{HOST}:{port}/{name}" for name in FILES for _ in range(5)]
     more = [word for url in urls for word in ("-o", "/dev/null", url)]
-    done = curl(server, "/100k.bin", "-o", "/dev/null", "--http2", "--parallel",
+    done = curl(tls_server, "/100k.bin", "-o", "/dev/null", "--http2", "--parallel",
                 "-w", "%{http_code} %{num_connects}\n", *more)  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.decode().split("\n")[:-1]
@@ -82,10 +59,10 @@ def test_many_files_over_one_connection(server, tmp_path):
     assert all(line.startswith("200 ") for line in lines), lines
 
 
-def test_nghttp(server):
+def test_nghttp(tls_server):
     if not shutil.which("nghttp"):
         pytest.skip("nghttp is not installed (Debian package nghttp2-client)")
-    port = server.tls.address[1]
+    port = tls_server.tls.address[1]
     done = subprocess.run(
         ["nghttp", "--no-verify-peer", "-H", f":authority: {HOST}", "-nv",
          f"https://localhost:{port}/small.txt"],
@@ -96,10 +73,10 @@ def test_nghttp(server):
     assert "SETTINGS_MAX_CONCURRENT_STREAMS(0x03):128" in said, said
 
 
-def test_h2load(server):
+def test_h2load(tls_server):
     if not shutil.which("h2load"):
         pytest.skip("h2load is not installed (Debian package nghttp2-client)")
-    port = server.tls.address[1]
+    port = tls_server.tls.address[1]
     done = subprocess.run(
         ["h2load", "-n", "2000", "-c", "10", "-m", "20", f"https://localhost:{port}/100k.bin"],
         capture_output=True, timeout=60, check=False,
@@ -111,18 +88,18 @@ def test_h2load(server):
     assert f"({2000 * (100 << 10)}) data" in said
 
 
-def test_streams_in_parallel(server):
-    client = h2_connect(server)
+def test_streams_in_parallel(tls_server):
+    client = h2_connect(tls_server)
     names = ["10m.bin", "small.txt", "100k.bin", "index.html"] * 4
     streams = [(client.request(f"/{name}"), name) for name in names]
     for stream, name in streams:
         answer = client.wait(stream)
-        assert answer.status == 200 and answer.body == content(name), name
+        assert answer.status == 200 and answer.body == FILES[name], name
 
 
-def test_a_stalled_stream_does_not_block_another(server):
+def test_a_stalled_stream_does_not_block_another(tls_server):
     """The window of one stream is never opened; others go on."""
-    client = h2_connect(server)
+    client = h2_connect(tls_server)
     stalled = client.request("/10m.bin")
     raw = client.h2.acknowledge_received_data
 
@@ -134,18 +111,18 @@ def test_a_stalled_stream_does_not_block_another(server):
 
     client.h2.acknowledge_received_data = acknowledge
     for name in ["100k.bin", "small.txt"] * 10:
-        assert client.fetch(f"/{name}").body == content(name)
+        assert client.fetch(f"/{name}").body == FILES[name]
     assert not client.answers[stalled].ended
     assert 0 < len(client.answers[stalled].body) <= 65535
 
 
-def test_head_ranges_and_conditions(server):
-    client = h2_connect(server)
+def test_head_ranges_and_conditions(tls_server):
+    client = h2_connect(tls_server)
     head = client.fetch("/100k.bin", method="HEAD")
     assert head.status == 200 and head.headers["content-length"] == str(100 << 10)
     assert head.body == b""
     part = client.fetch("/100k.bin", ("range", "bytes=100-70000"))
-    assert part.status == 206 and part.body == content("100k.bin")[100:70001]
+    assert part.status == 206 and part.body == FILES["100k.bin"][100:70001]
     same = client.fetch("/100k.bin", ("if-none-match", head.headers["etag"]))
     assert same.status == 304 and same.body == b""
     assert client.fetch("/none").status == 404
@@ -154,16 +131,16 @@ def test_head_ranges_and_conditions(server):
     assert "connection" not in head.headers
 
 
-def test_misdirected_request(server):
+def test_misdirected_request(tls_server):
     """A browser may try to reuse the connection for another host: 421, and it goes on."""
-    client = h2_connect(server)
+    client = h2_connect(tls_server)
     assert client.fetch("/", host=HOST).status == 200
     assert client.fetch("/", host="other.test").status == 421
     assert client.fetch("/", host="localhost").status == 200
 
 
-def test_alpn_without_anything_in_common(server):
-    assert "NO_APPLICATION_PROTOCOL" in refused(server, context=client_context(alpn=["spdy/3"]))
+def test_alpn_without_anything_in_common(tls_server):
+    assert "NO_APPLICATION_PROTOCOL" in refused(tls_server, context=client_context(alpn=["spdy/3"]))
 
 
 def test_prior_knowledge_on_the_plain_port(launch, folder):
@@ -173,7 +150,7 @@ def test_prior_knowledge_on_the_plain_port(launch, folder):
          server.url("/100k.bin")],
         capture_output=True, timeout=20, check=False,
     )  # fmt: skip
-    assert done.stdout == content("100k.bin") and done.stderr == b"2"
+    assert done.stdout == FILES["100k.bin"] and done.stderr == b"2"
 
 
 def test_goaway_and_finished_streams_on_sigterm(launch_tls, folder):
@@ -184,7 +161,7 @@ def test_goaway_and_finished_streams_on_sigterm(launch_tls, folder):
         client.pump()
     server.send(signal.SIGTERM)
     answer = client.wait(stream)
-    assert answer.body == content("10m.bin")
+    assert answer.body == FILES["10m.bin"]
     client.read_to_end()
     assert client.went_away == 0
     assert server.wait_exit(5) == 0
@@ -240,8 +217,8 @@ return performance.getEntries().filter(e => e.nextHopProtocol !== undefined)
 """
 
 
-def test_chromium_speaks_h2(server, browser):
-    browser.get(f"https://{HOST}:{server.tls.address[1]}/page.html")
+def test_chromium_speaks_h2(tls_server, browser):
+    browser.get(f"https://{HOST}:{tls_server.tls.address[1]}/page.html")
     assert browser.title == "page"
     used = dict(map(tuple, browser.execute_script(PROTOCOLS)))
     assert used["/page.html"] == "h2" and used["/style.css"] == "h2", used

@@ -13,7 +13,7 @@ import pytest
 from harness.certs import Authority, openssl
 from harness.client import HOST, assert_error, request_bytes
 from harness.server import wait_until
-from harness.site import build_site, pattern
+from harness.site import pattern
 from harness.tls import (
     TlsWire,
     bssl,
@@ -28,60 +28,34 @@ from harness.tls import (
 from harness.traffic import Traffic, read_slowly
 
 FILES = {
-    "index.html": "home",
-    "small.txt": "0123456789",
+    "index.html": b"home",
+    "small.txt": b"0123456789",
     "100k.bin": pattern(100 << 10, seed=7),
     "10m.bin": pattern(10 << 20, seed=8),
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build_site(tmp_path_factory.mktemp("tls") / "site", FILES)
-
-
-@pytest.fixture(scope="module")
-def server(launch_tls_module, folder):
-    return launch_tls_module(folder)
-
-
-@pytest.fixture(scope="module")
-def unloaded(launch_tls_module, folder):
-    """Every file is read when it is asked for."""
-    return launch_tls_module(folder, "--preload-max", "0")
-
-
-@pytest.fixture(params=["preloaded", "unloaded"])
-def either(request, server, unloaded):
-    return {"preloaded": server, "unloaded": unloaded}[request.param]
-
-
-def content(name):
-    value = FILES[name]
-    return value.encode() if isinstance(value, str) else value
-
-
 @pytest.mark.parametrize("name", FILES)
-def test_files_to_curl(either, name, ca):
-    done = curl(either, f"/{name}", "--http1.1", ca=ca.file)
+def test_files_to_curl(tls_either, name, ca):
+    done = curl(tls_either, f"/{name}", "--http1.1", ca=ca.file)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == content(name)
+    assert done.stdout == FILES[name]
 
 
-def test_files_on_one_connection(either, ca):
-    with tls_connect(either, context=client_context(ca.file)) as wire:
+def test_files_on_one_connection(tls_either, ca):
+    with tls_connect(tls_either, context=client_context(ca.file)) as wire:
         assert wire.socket.version() == "TLSv1.3"
         for name in [*FILES, *FILES]:
             response = wire.fetch(f"/{name}")
             assert response.status == 200
-            assert hashlib.sha256(response.body).digest() == hashlib.sha256(content(name)).digest()
+            assert hashlib.sha256(response.body).digest() == hashlib.sha256(FILES[name]).digest()
         assert wire.fetch("/10m.bin", method="HEAD").length == 10 << 20
         assert_error(wire.fetch("/none"), 404)
 
 
-def test_ranges(either):
-    body = content("10m.bin")
-    with tls_connect(either) as wire:
+def test_ranges(tls_either):
+    body = FILES["10m.bin"]
+    with tls_connect(tls_either) as wire:
         end = (10 << 20) - 1
         for first, last in ((0, 0), (16383, 16384), (1_000_000, 5_000_000), (end, end)):
             response = wire.fetch("/10m.bin", f"Range: bytes={first}-{last}")
@@ -92,31 +66,31 @@ def test_ranges(either):
         assert body[5:10] in response.body and body[70000:90001] in response.body
 
 
-def test_pipelining(server):
-    with tls_connect(server) as wire:
+def test_pipelining(tls_server):
+    with tls_connect(tls_server) as wire:
         names = ["small.txt", "100k.bin", "index.html"] * 30
         wire.send(b"".join(request_bytes("GET", f"/{name}") for name in names))
         for name in names:
-            assert wire.read_response().body == content(name)
+            assert wire.read_response().body == FILES[name]
 
 
-def test_request_byte_by_byte(server):
+def test_request_byte_by_byte(tls_server):
     """Each byte in a record of its own."""
-    with tls_connect(server) as wire:
+    with tls_connect(tls_server) as wire:
         for byte in request_bytes("GET", "/small.txt"):
             wire.send(bytes([byte]))
         assert wire.read_response().body == b"0123456789"
 
 
-def test_slow_reader(server):
-    with tls_connect(server, receive_buffer=16384) as wire:
+def test_slow_reader(tls_server):
+    with tls_connect(tls_server, receive_buffer=16384) as wire:
         wire.request("/10m.bin")
         assert wire.read_head().status == 200
         body = read_slowly(wire, 10 << 20, 1 << 16, lambda: time.sleep(0.002))
-    assert body == content("10m.bin")
+    assert body == FILES["10m.bin"]
 
 
-def test_first_records_are_small(server):
+def test_first_records_are_small(tls_server):
     """A reader can begin with the first packets; later records are as large as they may be."""
     sizes = []
 
@@ -126,7 +100,7 @@ def test_first_records_are_small(server):
 
     context = client_context()
     context._msg_callback = observe  # pylint: disable=protected-access
-    with tls_connect(server, context=context) as wire:
+    with tls_connect(tls_server, context=context) as wire:
         sizes.clear()
         assert wire.fetch("/10m.bin").length == 10 << 20
     assert sizes and max(sizes[:2]) <= 4500, sizes[:5]
@@ -134,14 +108,14 @@ def test_first_records_are_small(server):
     assert sum(size > 16000 for size in sizes) > len(sizes) * 0.8
 
 
-def test_close_is_announced(server):
-    with tls_connect(server) as wire:
+def test_close_is_announced(tls_server):
+    with tls_connect(tls_server) as wire:
         assert wire.fetch("/", "Connection: close").says_close
         wire.assert_closed(5)
 
 
-def test_close_notify_ends_an_idle_connection(server):
-    with tls_connect(server) as wire:
+def test_close_notify_ends_an_idle_connection(tls_server):
+    with tls_connect(tls_server) as wire:
         wire.fetch("/")
         plain = wire.socket.unwrap()  # fails unless the server says close_notify, too
         plain.settimeout(5)
@@ -149,8 +123,8 @@ def test_close_notify_ends_an_idle_connection(server):
         plain.close()
 
 
-def test_big_request_head_is_refused(server):
-    with tls_connect(server) as wire:
+def test_big_request_head_is_refused(tls_server):
+    with tls_connect(tls_server) as wire:
         wire.send(request_bytes("GET", "/", "X-Pad: " + "p" * 20000))
         assert_error(wire.read_response(), 431, close=True)
 
@@ -158,9 +132,9 @@ def test_big_request_head_is_refused(server):
 # --- versions, ciphers, sessions ---
 
 
-def test_only_tls13_by_default(server):
+def test_only_tls13_by_default(tls_server):
     context = client_context(newest=ssl.TLSVersion.TLSv1_2)
-    assert "PROTOCOL_VERSION" in refused(server, context=context)
+    assert "PROTOCOL_VERSION" in refused(tls_server, context=context)
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1.*deprecated")
@@ -170,7 +144,7 @@ def test_tls12_when_asked_for(launch_tls, folder):
     with tls_connect(server, context=context) as wire:
         assert wire.socket.version() == "TLSv1.2"
         assert "GCM" in wire.socket.cipher()[0] or "CHACHA20" in wire.socket.cipher()[0]
-        assert wire.fetch("/100k.bin").body == content("100k.bin")
+        assert wire.fetch("/100k.bin").body == FILES["100k.bin"]
     with tls_connect(server) as wire:
         assert wire.socket.version() == "TLSv1.3"
         assert wire.fetch("/").text == "home"
@@ -187,29 +161,29 @@ def has_aes():
         return re.search(r"^(flags|Features)\s*:.*\baes\b", file.read(), re.M) is not None
 
 
-def test_cipher_suites(server):
+def test_cipher_suites(tls_server):
     """The order of browsers; with AES in the CPU the client's own order holds."""
     offer = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
     expected = "TLS_AES_128_GCM_SHA256" if has_aes() else "TLS_CHACHA20_POLY1305_SHA256"
-    assert f"Cipher is {expected}" in s_client(server, "-ciphersuites", offer)
+    assert f"Cipher is {expected}" in s_client(tls_server, "-ciphersuites", offer)
     for suite in ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"):
-        assert f"Cipher is {suite}" in s_client(server, "-ciphersuites", suite)
+        assert f"Cipher is {suite}" in s_client(tls_server, "-ciphersuites", suite)
 
 
-def test_hello_retry(server):
+def test_hello_retry(tls_server):
     """A client that begins with a group that the server does not take must be asked again."""
-    said = s_client(server, "-groups", "P-521:P-384:P-256:X25519", "-state")
+    said = s_client(tls_server, "-groups", "P-521:P-384:P-256:X25519", "-state")
     assert "Cipher is TLS_" in said, said
 
 
-def test_alpn_choice(server):
+def test_alpn_choice(tls_server):
     for offer, chosen in (
         (["http/1.1"], "http/1.1"),
         (["h2", "http/1.1"], "h2"),
         (["http/1.1", "h2"], "h2"),
         (None, None),
     ):
-        with tls_connect(server, context=client_context(alpn=offer)) as wire:
+        with tls_connect(tls_server, context=client_context(alpn=offer)) as wire:
             assert wire.socket.selected_alpn_protocol() == chosen
 
 
@@ -291,8 +265,8 @@ def test_early_data(launch_tls, folder, tmp_path):
     assert "HTTP/1.1 200" in said, said
 
 
-def test_no_early_data_by_default(server, tmp_path):
-    session = saved_session(server, tmp_path)
+def test_no_early_data_by_default(tls_server, tmp_path):
+    session = saved_session(tls_server, tmp_path)
     ticket = openssl("sess_id", "-in", session, "-text", "-noout").decode()
     assert "TLSv1.3" in ticket
     assert "Max Early Data: " not in ticket or "Max Early Data: 0\n" in ticket, ticket
@@ -301,9 +275,9 @@ def test_no_early_data_by_default(server, tmp_path):
 # --- plain HTTP beside it ---
 
 
-def test_plain_http_on_the_tls_port(server):
+def test_plain_http_on_the_tls_port(tls_server):
     for raw in (request_bytes("GET", "/"), b"POST / HTTP/1.1\r\n", b"OPTIONS * HTTP/1.0\r\n\r\n"):
-        with server.connect(server.tls) as wire:
+        with tls_server.connect(tls_server.tls) as wire:
             wire.send(raw)
             response = wire.read_response()
             assert_error(response, 400, close=True)
@@ -395,7 +369,7 @@ def test_drain_finishes_downloads(launch_tls, folder):
     server.send(signal.SIGTERM)
     idle.assert_closed(3)
     assert server.is_running()
-    assert read_slowly(wire, 10 << 20, 1 << 20, lambda: None) == content("10m.bin")
+    assert read_slowly(wire, 10 << 20, 1 << 20, lambda: None) == FILES["10m.bin"]
     wire.assert_closed(5)
     assert server.wait_exit(5) == 0
 
@@ -413,7 +387,7 @@ def test_drain_under_load(launch_tls, folder):
         server.send(signal.SIGTERM)
         assert server.wait_exit(10) == 0
     traffic.assert_clean()
-    assert traffic.bodies == {content("100k.bin")}
+    assert traffic.bodies == {FILES["100k.bin"]}
 
 
 def test_self_signed(launch_tls, folder):

@@ -10,16 +10,12 @@ from harness.binary import run_tarn
 from harness.certs import der, openssl, put_pair
 from harness.client import HOST, assert_error
 from harness.server import wait_until
-from harness.site import build_site, replace_atomically
+from harness.site import replace_atomically
 from harness.tls import TlsWire, client_context, curl, refused, s_client, tls_connect, tls_get
 from harness.traffic import Traffic
 
+FILES = {"index.html": "home"}
 MANY = 1000
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build_site(tmp_path_factory.mktemp("certs") / "site", {"index.html": "home"})
 
 
 def shown(server, name):

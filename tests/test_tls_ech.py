@@ -16,6 +16,7 @@ from harness.server import wait_until
 from harness.site import build_site
 from harness.tls import bssl, client_hello, exchange_bytes, tls_connect, tls_get
 
+FILES = {"index.html": "inner home"}
 PUBLIC = "public.test"
 RETRY_SOURCE = Path(__file__).parent / "tools" / "ech_retry.c"
 CLOSE = request_bytes("GET", "/", "Connection: close")
@@ -34,11 +35,6 @@ class Key:
         self.config_id = re.search(r"config_id: (0x[0-9a-f]{2})", done.stderr).group(1)
         self.list_file = folder / f"{stem}.list"
         self.list_file.write_bytes(base64.b64decode(self.value))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build_site(tmp_path_factory.mktemp("ech") / "site", {"index.html": "inner home"})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import pytest
 
 from harness.client import HOST, request_bytes
 from harness.server import wait_until
-from harness.site import build_site
 from harness.tls import (
     ALERT,
     HANDSHAKE,
@@ -28,25 +27,16 @@ from harness.tls import (
     tls_get,
 )
 
+FILES = {"index.html": "home"}
 HALF_OPEN = 1000
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return build_site(tmp_path_factory.mktemp("faults") / "site", {"index.html": "home"})
-
-
-@pytest.fixture(scope="module")
-def server(launch_tls_module, folder):
-    return launch_tls_module(folder)
 
 
 @pytest.fixture(autouse=True)
 def still_serves(request):
     """Whatever was done to the shared server: it serves the next client."""
     yield
-    if "server" in request.fixturenames:
-        assert tls_get(request.getfixturevalue("server")).text == "home"
+    if "tls_server" in request.fixturenames:
+        assert tls_get(request.getfixturevalue("tls_server")).text == "home"
 
 
 def handshake_over(sock, before_send):
@@ -66,8 +56,8 @@ def handshake_over(sock, before_send):
 
 
 @pytest.mark.parametrize("size", [1, 3, 64])
-def test_handshake_in_small_pieces(server, size):
-    with socket.create_connection(server.tls.address, timeout=10) as sock:
+def test_handshake_in_small_pieces(tls_server, size):
+    with socket.create_connection(tls_server.tls.address, timeout=10) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def send(data):
@@ -82,11 +72,11 @@ def test_handshake_in_small_pieces(server, size):
         assert session.read(65536).endswith(b"home")
 
 
-def test_hello_in_many_records(server):
+def test_hello_in_many_records(tls_server):
     """A handshake message may be cut into records anywhere."""
     hello = client_hello()[5:]
     data = b"".join(record(HANDSHAKE, hello[at : at + 50]) for at in range(0, len(hello), 50))
-    with socket.create_connection(server.tls.address, timeout=5) as sock:
+    with socket.create_connection(tls_server.tls.address, timeout=5) as sock:
         sock.sendall(data)
         assert sock.recv(1) == bytes([HANDSHAKE]), "no ServerHello"
 
@@ -179,10 +169,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_hello(server, name):
+def test_broken_hello(tls_server, name):
     """The answer is an alert (or plain text where it may be HTTP), then the end."""
     try:
-        said = exchange_bytes(server, BROKEN[name], end=True)
+        said = exchange_bytes(tls_server, BROKEN[name], end=True)
     except BrokenPipeError:  # closed before it had read everything
         return
     except ConnectionResetError:
@@ -190,29 +180,29 @@ def test_broken_hello(server, name):
     assert alert_of(said) is not None or said == b"" or said.startswith(b"HTTP/1.1 400"), said
 
 
-def test_truncated_hello(server):
+def test_truncated_hello(tls_server):
     hello = client_hello()
     for length in (0, 1, 4, 5, 6, 43, len(hello) - 1):
-        assert exchange_bytes(server, hello[:length], end=True) == b"", length
+        assert exchange_bytes(tls_server, hello[:length], end=True) == b"", length
 
 
-def test_mutated_hello(server):
+def test_mutated_hello(tls_server):
     """Any byte wrong: an answer or an end, never silence."""
     rng, hello = random.Random(5), client_hello()
     for _ in range(60):
         data = bytearray(hello)
         for _ in range(rng.randint(1, 4)):
             data[rng.randrange(5, len(data))] = rng.randrange(256)
-        with socket.create_connection(server.tls.address, timeout=5) as sock:
+        with socket.create_connection(tls_server.tls.address, timeout=5) as sock:
             sock.sendall(bytes(data))
             sock.shutdown(socket.SHUT_WR)
             read_all(sock)
 
 
-def test_huge_hello(server):
+def test_huge_hello(tls_server):
     """As large as a record may be, by a long list of ALPN names: to be parsed or refused."""
     context = client_context(alpn=[f"x{i:05}" * 10 for i in range(200)] + ["http/1.1"])
-    with tls_connect(server, context=context) as wire:
+    with tls_connect(tls_server, context=context) as wire:
         assert wire.fetch("/").text == "home"
 
 
@@ -231,9 +221,9 @@ def test_memory_does_not_follow_a_flood(launch_tls, folder):
     assert server.resident_kib() - before < 16 << 10
 
 
-def test_broken_record_after_the_handshake(server):
+def test_broken_record_after_the_handshake(tls_server):
     """A record that cannot be opened ends the connection with an alert; nothing is served."""
-    with tls_connect(server) as wire:
+    with tls_connect(tls_server) as wire:
         assert wire.fetch("/").text == "home"
         raw = socket.socket(fileno=wire.socket.detach())
         raw.settimeout(5)
@@ -242,9 +232,9 @@ def test_broken_record_after_the_handshake(server):
         raw.close()
 
 
-def test_end_without_close_notify(server):
+def test_end_without_close_notify(tls_server):
     """Between requests that is an end like any other."""
-    with tls_connect(server) as wire:
+    with tls_connect(tls_server) as wire:
         assert wire.fetch("/").text == "home"
         raw = socket.socket(fileno=wire.socket.detach())
         raw.settimeout(5)
@@ -253,9 +243,9 @@ def test_end_without_close_notify(server):
         raw.close()
 
 
-def test_reset_in_the_handshake(server):
+def test_reset_in_the_handshake(tls_server):
     for _ in range(20):
-        sock = socket.create_connection(server.tls.address, timeout=5)
+        sock = socket.create_connection(tls_server.tls.address, timeout=5)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.sendall(client_hello())
         sock.close()
@@ -269,9 +259,9 @@ def test_renegotiation_is_refused(launch_tls, folder):
     assert tls_get(server).text == "home"
 
 
-def test_key_updates(server):
+def test_key_updates(tls_server):
     """The client changes its keys, also before it ever asks, and wants the server to."""
-    host, port = server.tls.address
+    host, port = tls_server.tls.address
     client = subprocess.Popen(
         ["openssl", "s_client", "-connect", f"{host}:{port}", "-servername", HOST],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

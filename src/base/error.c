@@ -9,6 +9,7 @@ error_set(struct error *error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    /* cppcheck-suppress ctuuninitvar ; the text is written here, not read */
     vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
     return -1;
@@ -19,6 +20,7 @@ error_set_errno(struct error *error, int code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    /* cppcheck-suppress ctuuninitvar ; the text is written here, not read */
     int len = vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
     if (len >= 0 && (size_t)len < sizeof error->text)

@@ -168,10 +168,11 @@ log_writer_reopen(struct log_writer *writer, struct error *error)
     if (fd < 0)
         return error_set_errno(error, errno, "cannot open the log %s", writer->path);
     /* The number stays the same, so a write in progress ends in the one file or the other. */
+    int result = 0;
     if (dup3(fd, atomic_load(&writer->fd), O_CLOEXEC) < 0)
-        error_set_errno(error, errno, "cannot open the log %s", writer->path);
+        result = error_set_errno(error, errno, "cannot open the log %s", writer->path);
     close(fd);
-    return 0;
+    return result;
 }
 
 uint64_t

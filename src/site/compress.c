@@ -108,7 +108,9 @@ compress_buffer(enum http_coding coding, struct str input, struct str *out)
         return result;
     }
     char *fitted = realloc(to, len ? len : 1);
-    *out = str_make(fitted ? fitted : to, len);
+    if (fitted)
+        to = fitted;
+    *out = str_make(to, len);
     return 0;
 }
 

@@ -46,8 +46,10 @@ setup(void **state)
     struct fixture *fixture = calloc(1, sizeof *fixture);
     log_set_level(LOG_ERROR);
     strcpy(fixture->dir, "/tmp/tarn-pack-XXXXXX");
-    if (!mkdtemp(fixture->dir))
+    if (!mkdtemp(fixture->dir)) {
+        free(fixture);
         return -1;
+    }
     snprintf(fixture->in, sizeof fixture->in, "%s/in", fixture->dir);
     snprintf(fixture->out, sizeof fixture->out, "%s/out.tar", fixture->dir);
     fixture->config = (struct pack_config){

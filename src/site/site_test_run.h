@@ -57,8 +57,10 @@ setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     strcpy(fixture->dir, "/tmp/tarn-site-XXXXXX");
-    if (!mkdtemp(fixture->dir))
+    if (!mkdtemp(fixture->dir)) {
+        free(fixture);
         return -1;
+    }
     set_source(fixture, "in");
     fixture->config = (struct site_config){
         .source = fixture->source,
