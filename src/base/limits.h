@@ -82,6 +82,7 @@ enum {
     H2_QUEUE_MAX = 512,           /* frames that wait for a reader before receiving stops */
     H2_OUT_LEN = 64 << 10,        /* frames of one send */
     H2_FRAME_MIN = 4096,          /* room below which no DATA frame is begun */
+    H2_PRIORITY_LEN_MAX = 256,    /* value of a PRIORITY_UPDATE frame that is looked at */
     H2_NOTICE_MS = 1000,          /* between the two GOAWAYs of a graceful end, at most */
     H2_STREAMS_KEPT = 256,        /* free streams a worker keeps */
     H2_OUTPUTS_KEPT = 16,         /* and output buffers */
@@ -95,10 +96,19 @@ enum {
     RELAYS_MAX = 256,              /* of one worker at a time */
     RELAY_BUFFER_LEN = 32 << 10, /* one direction of a relay: what it reads before it is sent on */
     RELAY_BUFFERED_MAX = 64 << 10, /* bytes of the client handed over at the start */
-    RESOLVER_QUEUE_MAX = 256,      /* questions waiting for the thread */
-    RESOLVER_CACHE_MAX = 256,      /* names kept */
-    RESOLVER_CACHE_S = 60,
-    RESOLVER_ADDRESSES_MAX = 4, /* of one name, tried one after the other */
+};
+
+/* the resolver */
+enum {
+    RESOLVER_QUERIES_MAX = 256,   /* names being asked for at a time */
+    RESOLVER_WAITING_MAX = 16384, /* lookups that wait for them */
+    RESOLVER_CACHE_MAX = 256,     /* names kept */
+    RESOLVER_CACHE_S = 3600,      /* at most, however long the records live */
+    RESOLVER_FAILURE_S = 5,       /* failures are kept */
+    RESOLVER_ADDRESSES_MAX = 8,   /* of one name, tried one after the other */
+    RESOLVER_TRY_MS = 1000,       /* for a name server, doubled the second time */
+    RESOLVER_LOOKUP_MS = 10000,   /* for a name: three servers twice are 9 s */
+    RESOLVER_CONF_MS = 1000,      /* between two looks at resolv.conf */
 };
 
 /* tls */
@@ -113,6 +123,90 @@ enum {
     TLS_HELD_MAX = 256 << 10,        /* wire bytes of a peer that wait for room in the output */
     TLS_FED_MAX = 64 << 10,          /* wire bytes kept while an ECH relay is possible */
     TLS_TICKET_PLAIN_MAX = 16 << 10, /* a session that is put into a ticket */
+    TLS_TRUSTED_MAX = 5000,          /* CA certificates of a bundle, files of a directory of them */
+    TLS_CLIENT_PROTOCOLS_MAX = 4,    /* offered by ALPN */
+    TLS_SESSIONS_MAX = 256,          /* a client keeps to resume */
+    TLS_SESSIONS_PER_PEER = 8,
+    TLS_SESSION_LEN_MAX = 16 << 10, /* certificates and ticket of one that is kept */
+};
+
+/* urls, fetch cache */
+enum {
+    URL_MAX = 8192,                /* a URL as it came, and its canonical text */
+    URL_HOST_MAX = 254,            /* the longest name with its last dot, RFC 1035 section 2.3.4 */
+    CIDR_LIST_MAX = 256,           /* networks of one option */
+    RETRY_AFTER_MAX_S = 24 * 3600, /* an upstream that asks for more gets this */
+    DISPOSITION_NAME_MAX = 255,    /* of a file name offered for saving; what Linux can store */
+};
+
+/* cache store: the index */
+enum {
+    CACHE_INDEX_QUEUE_MAX = 16 << 20,   /* changes that wait to be written, bytes */
+    CACHE_INDEX_WAIT_MS = 2000,         /* a caller waits for room there, at most */
+    CACHE_INDEX_TOUCHES_MAX = 64 << 10, /* entries whose use waits to be written */
+    CACHE_INDEX_TOUCH_MS = 5000,        /* that long, and so do totals */
+    CACHE_INDEX_PERIODS_MAX = 48,       /* hours whose totals wait */
+    CACHE_INDEX_RETRY_MS = 1000,        /* after a failure to write */
+    CACHE_INDEX_NOTE_S = 60,            /* between two notes about such failures */
+    CACHE_INDEX_BUSY_MS = 500,          /* another program holds the database */
+    CACHE_INDEX_PAGES_KIB = 4096,       /* of the database in memory */
+    CACHE_INDEX_WAL_MAX = 32 << 20,     /* the write-ahead log is cut back to this */
+    CACHE_INDEX_ASKS_MAX = 64,          /* questions that wait */
+    CACHE_INDEX_LIST_MAX = 1000,        /* entries of one answer */
+    CACHE_INDEX_DEPTH_MAX = 20000,      /* entries that pages can reach in one order */
+    CACHE_INDEX_ANSWER_MAX = 32 << 20,  /* bytes of one answer */
+    CACHE_INDEX_HOURS_KEPT = 14 * 24,
+    CACHE_INDEX_DAYS_KEPT = 400,
+    CACHE_INDEX_DAMAGED_KEPT = 2, /* damaged databases that were moved aside */
+};
+
+/* the fetch cache's web pages */
+enum {
+    CACHE_PAGE_MAX = 4 << 20, /* one page; 50 URLs of URL_MAX, each encoded, quoted and bare, fit */
+    CACHE_PAGE_ROWS = 50,     /* resources on it */
+};
+
+/* what the fetch cache holds in memory */
+enum {
+    CACHE_HEAD_MAX = 2048,       /* rendered header lines of a resource */
+    CACHE_FIELD_MAX = 512,       /* an upstream's Content-Type or ETag that is kept */
+    CACHE_CODING_MAX = 32,       /* the same of its Content-Encoding */
+    CACHE_FLIGHTS_MAX = 10000,   /* downloads waiting, going on, or remembered as failed */
+    CACHE_FLIGHT_BUCKETS = 4096, /* a power of two */
+    CACHE_ENTRIES_MAX = 10000000,
+    CACHE_OPEN_MAX = 512,     /* files kept open though nobody reads them */
+    CACHE_EXPIRE_SCAN = 2000, /* entries looked at in one search for old ones */
+    CACHE_UPSTREAM_HEAD_MAX = 64 << 10,
+    CACHE_UPSTREAM_FIELDS_MAX = 256,
+    CACHE_UPSTREAM_IDLE_S = 30,
+    CACHE_REDIRECTS_MAX = 20,
+    CACHE_GRANT_LEN = 1 << 20, /* charged at a time for a download of unknown length */
+    CACHE_ROOM_LEN = 64 << 20, /* evicted at a time when the disk itself is full */
+    CACHE_BACKOFF_MS = 500,    /* before the first retry; doubled up to CACHE_BACKOFF_MAX_MS */
+    CACHE_BACKOFF_MAX_MS = 8000,
+    CACHE_FAILURE_HOLD_S = 2, /* a failure that is not upstream's word is remembered */
+};
+
+/* upstream */
+enum {
+    UPSTREAM_IDLE_MAX = 128,        /* idle connections of one origin */
+    UPSTREAM_IDLE_TOTAL_MAX = 1024, /* and of a pool */
+    UPSTREAM_BUCKETS = 256,         /* of origins; a power of two */
+    UPSTREAM_HELD_MAX = 1 << 20,    /* bytes that still come after receiving was stopped */
+    UPSTREAM_WIRE_LEN = 4 * (16384 + 64) + 1024, /* TLS: sealed bytes that wait to be sent */
+    UPSTREAM_WIRES_KEPT = 16,                    /* spare buffers for them, of a pool */
+    UPSTREAM_PLAIN_LEN = 4 * 16384,   /* TLS: opened at a time, and read from a file to be sealed */
+    UPSTREAM_TUNNEL_HEAD_MAX = 16384, /* a proxy's answer to CONNECT */
+    UPSTREAM_TUNNEL_FIELDS_MAX = 100,
+    EXCHANGE_HEAD_MAX = 64 << 10,     /* a request head */
+    EXCHANGE_OUT_LEN = 16384,         /* request body copied behind it, or before the next send */
+    EXCHANGE_COPY_MAX = 4096,         /* a larger piece of a body is sent from where it is */
+    EXCHANGE_SEND_FILE_MAX = 1 << 20, /* of a file, in one call */
+    EXCHANGE_TURN_MAX = 1 << 20,      /* sent before other connections get their turn */
+    EXCHANGE_INTERIM_MAX = 16,        /* 1xx responses before the one that counts */
+    EXCHANGE_CONTINUE_MS = 1000,      /* a body waits for "100 Continue" */
+    EXCHANGES_KEPT = 64,              /* free ones, of a pool */
+    PROXY_ENV_MAX = 1 << 20,          /* what the environment says about proxies */
 };
 
 #endif

@@ -1,16 +1,14 @@
-/* The decoder is a chain of steps, one for each part of a line: method, target, version; name,
- * value, line feed. A step reads from `p`, stores offsets in the head, and returns where the next
- * step begins; so with all bytes there, a head is one pass with no state but the position. A step
- * that runs out of bytes writes down the position and its own name (`suspend`), and the next call
- * enters the chain at that step. A step that meets a wrong byte ends the decoder (`fail`). Both
- * return NULL.
+/* The request line is decoded by a chain of steps, one for each part of it: method, target,
+ * version. A step reads from `p`, stores offsets in the head, and returns where the next step
+ * begins; so with all bytes there, it is one pass with no state but the position. A step that runs
+ * out of bytes writes down the position and its own name (`suspend`), and the next call enters the
+ * chain at that step. A step that meets a wrong byte ends the decoder (`fail`). Both return NULL.
+ * The field lines behind it are read by h1_fields in the same way.
  *
  * What a step stores does not depend on where the input was cut, and every error is decided by the
  * bytes up to the first wrong one. Whole, byte by byte or split anywhere, the result is the same.
- *
- * A field line under way stands in the free slot behind the last field, which becomes a field when
- * the line's end is there. The rules that need the whole head (host, length, persistence) are
- * applied at its end, by h1_rules.
+ * The rules that need the whole head (host, length, persistence) are applied at its end, by
+ * h1_rules.
  */
 #include "http/h1_head.h"
 #include "base/must.h"
@@ -25,12 +23,7 @@ enum state {
     METHOD,
     TARGET,
     VERSION, /* the last of the request line */
-    FIELD_START,
-    NAME,
-    VALUE_START,
-    VALUE,
-    VALUE_LF,
-    LAST_LF,
+    FIELDS,
     FINISHED,
     FAILED,
 };
@@ -41,6 +34,7 @@ h1_head_decoder_init(struct h1_head_decoder *decoder, struct http_head *head, ui
     must(max <= UINT32_MAX / 2);
     http_head_init(head, head->fields, head->field_max);
     *decoder = (struct h1_head_decoder){.head = head, .max = max, .state = LINE_START};
+    h1_fields_init(&decoder->lines, head->fields, head->field_max, head->first, http_field_id);
 }
 
 static inline uint32_t
@@ -52,7 +46,7 @@ offset_of(const struct h1_head_decoder *decoder, const char *p)
 static const char *
 suspend(struct h1_head_decoder *decoder, const char *p, enum state state)
 {
-    decoder->scan_off = offset_of(decoder, p);
+    decoder->lines.scan_off = offset_of(decoder, p);
     decoder->state = state;
     return NULL;
 }
@@ -214,171 +208,43 @@ read_request_line(struct h1_head_decoder *decoder, const char *p, const char *en
     }
 }
 
-static const char *
-read_last_lf(struct h1_head_decoder *decoder, const char *p, const char *end)
+static void
+finish(struct h1_head_decoder *decoder)
 {
-    if (p == end)
-        return suspend(decoder, p, LAST_LF);
-    if (*p != '\n')
-        return fail(decoder, H1_ERROR_BARE_CR);
-    decoder->head_len = offset_of(decoder, p + 1);
-    enum h1_error error = h1_rules_apply(decoder->head, decoder->repeated);
+    decoder->head_len = decoder->head->len = decoder->lines.scan_off;
+    enum h1_error error = h1_rules_apply(decoder->head, &decoder->lines);
     if (error != H1_ERROR_NONE)
-        return fail(decoder, error);
-    decoder->state = FINISHED;
-    return NULL;
-}
-
-static inline const char *
-read_field_start(struct h1_head_decoder *decoder, const char *p, const char *end)
-{
-    struct http_head *head = decoder->head;
-    if (p == end)
-        return suspend(decoder, p, FIELD_START);
-    if (*p == '\r')
-        return read_last_lf(decoder, p + 1, end);
-    if (*p == ' ' || *p == '\t')
-        return fail(decoder, H1_ERROR_OBS_FOLD);
-    if (head->field_count == head->field_max)
-        return fail(decoder, H1_ERROR_TOO_MANY_FIELDS);
-    head->fields[head->field_count].name_off = offset_of(decoder, p);
-    return p;
-}
-
-static enum h1_error
-name_error(char c)
-{
-    if (c == '\n')
-        return H1_ERROR_BARE_LF;
-    return c == ' ' || c == '\t' ? H1_ERROR_SPACE_BEFORE_COLON : H1_ERROR_BAD_FIELD_NAME;
-}
-
-static inline const char *
-read_name(struct h1_head_decoder *decoder, struct http_field *field, const char *p, const char *end)
-{
-    p = h1_scan_token(p, end);
-    uint32_t len = offset_of(decoder, p) - field->name_off;
-    if (len > UINT16_MAX) /* what name_len can hold; only with a large `max` */
-        return fail(decoder, H1_ERROR_TOO_LARGE);
-    if (p == end)
-        return suspend(decoder, p, NAME);
-    if (*p != ':' || len == 0)
-        return fail(decoder, name_error(*p));
-    field->name_len = (uint16_t)len;
-    field->id = (uint16_t)http_field_id(str_make(p - len, len));
-    return p + 1;
-}
-
-static inline bool
-is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static inline const char *
-read_value_start(struct h1_head_decoder *decoder, struct http_field *field, const char *p,
-                 const char *end)
-{
-    while (p < end && is_blank(*p))
-        p++;
-    if (p == end)
-        return suspend(decoder, p, VALUE_START);
-    field->value_off = offset_of(decoder, p);
-    return p;
-}
-
-static inline const char *
-read_value(struct h1_head_decoder *decoder, struct http_field *field, const char *p,
-           const char *end)
-{
-    p = h1_scan_text(p, end);
-    if (p == end)
-        return suspend(decoder, p, VALUE);
-    if (*p != '\r')
-        return fail(decoder, *p == '\n' ? H1_ERROR_BARE_LF : H1_ERROR_BAD_FIELD_VALUE);
-    uint32_t len = offset_of(decoder, p) - field->value_off;
-    for (const char *last = p - 1; len && is_blank(*last); last--)
-        len--;
-    field->value_len = len;
-    return p + 1;
-}
-
-/* The line is complete: its slot becomes a field. */
-static inline const char *
-read_value_lf(struct h1_head_decoder *decoder, struct http_field *field, const char *p,
-              const char *end)
-{
-    struct http_head *head = decoder->head;
-    if (p == end)
-        return suspend(decoder, p, VALUE_LF);
-    if (*p != '\n')
-        return fail(decoder, H1_ERROR_BARE_CR);
-    head->field_count++;
-    if (field->id != HTTP_FIELD_OTHER) {
-        if (head->first[field->id] == 0)
-            head->first[field->id] = head->field_count;
-        else
-            decoder->repeated |= 1u << field->id;
-    }
-    return p + 1;
-}
-
-/* Reads one field line, entering at `state`, or the empty line behind the last one. */
-static inline const char *
-read_field_line(struct h1_head_decoder *decoder, enum state state, const char *p, const char *end)
-{
-    struct http_field *field = &decoder->head->fields[decoder->head->field_count];
-    switch (state) {
-    case LAST_LF:
-        return read_last_lf(decoder, p, end);
-    default:
-        p = read_field_start(decoder, p, end);
-        if (!p)
-            return NULL;
-        /* fall through */
-    case NAME:
-        p = read_name(decoder, field, p, end);
-        if (!p)
-            return NULL;
-        /* fall through */
-    case VALUE_START:
-        p = read_value_start(decoder, field, p, end);
-        if (!p)
-            return NULL;
-        /* fall through */
-    case VALUE:
-        p = read_value(decoder, field, p, end);
-        if (!p)
-            return NULL;
-        /* fall through */
-    case VALUE_LF:
-        return read_value_lf(decoder, field, p, end);
-    }
+        fail(decoder, error);
+    else
+        decoder->state = FINISHED;
 }
 
 static void
 read_head(struct h1_head_decoder *decoder, const char *p, const char *end)
 {
-    enum state state = decoder->state;
-    if (state <= VERSION) {
+    struct http_head *head = decoder->head;
+    if (decoder->state <= VERSION) {
         p = read_request_line(decoder, p, end);
         if (!p)
             return;
-        state = FIELD_START;
+        decoder->state = FIELDS;
     }
-    p = read_field_line(decoder, state, p, end);
-    while (p)
-        p = read_field_line(decoder, FIELD_START, p, end);
+    enum h1_result result = h1_fields_decode(&decoder->lines, head->base, p, end);
+    head->field_count = decoder->lines.count;
+    if (result == H1_DONE)
+        finish(decoder);
+    else if (result == H1_ERROR)
+        fail(decoder, decoder->lines.error);
 }
 
 enum h1_result
 h1_head_decode(struct h1_head_decoder *decoder, const char *data, size_t len)
 {
-    must(len >= decoder->scan_off);
+    must(len >= decoder->lines.scan_off);
     decoder->head->base = data;
     if (decoder->state < FINISHED) {
         size_t usable = len < decoder->max ? len : decoder->max;
-        read_head(decoder, data + decoder->scan_off, data + usable);
+        read_head(decoder, data + decoder->lines.scan_off, data + usable);
     }
     if (decoder->state == FINISHED)
         return H1_DONE;
@@ -387,29 +253,4 @@ h1_head_decode(struct h1_head_decoder *decoder, const char *data, size_t len)
     if (decoder->state != FAILED)
         fail(decoder, decoder->state <= VERSION ? H1_ERROR_LINE_TOO_LONG : H1_ERROR_TOO_LARGE);
     return H1_ERROR;
-}
-
-struct error_row {
-    int status;
-    struct str text;
-};
-
-static const struct error_row error_rows[] = {[H1_ERROR_NONE] = {200, STR_INIT("no error")},
-#define X(name, status, text) [H1_ERROR_##name] = {status, STR_INIT(text)},
-                                              H1_ERROR_TABLE(X)
-#undef X
-};
-
-int
-h1_error_status(enum h1_error error)
-{
-    must((size_t)error < sizeof(error_rows) / sizeof(error_rows[0]));
-    return error_rows[error].status;
-}
-
-struct str
-h1_error_text(enum h1_error error)
-{
-    must((size_t)error < sizeof(error_rows) / sizeof(error_rows[0]));
-    return error_rows[error].text;
 }

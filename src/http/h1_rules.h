@@ -4,11 +4,11 @@
 #ifndef TARN_HTTP_H1_RULES_H
 #define TARN_HTTP_H1_RULES_H
 
-#include "http/h1_head.h"
+#include "http/h1_fields.h"
 
-/* Checks the fields of `head` and fills in body_kind, content_length, keep_alive and
- * expect_continue. `repeated` has bit 1 << id for every known name that came more than once. The
- * first rule broken, in the order named above, is returned; H1_ERROR_NONE when all hold. */
-enum h1_error h1_rules_apply(struct http_head *head, uint32_t repeated);
+/* Checks the fields of `head`, which `lines` decoded, and fills in body_kind, content_length,
+ * keep_alive and expect_continue. The first rule broken, in the order named above, is returned;
+ * H1_ERROR_NONE when all hold. */
+enum h1_error h1_rules_apply(struct http_head *head, const struct h1_fields *lines);
 
 #endif

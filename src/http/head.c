@@ -1,11 +1,18 @@
 /* Known names are found by a perfect hash of length, first and last letter: one probe, one
  * comparison. The slots are written with designated initialisers, so two names that fall into one
  * slot are a compiler error (overridden initialiser), and head_test.c checks that no name of the
- * table in head.h was left out.
+ * tables in head.h was left out. Requests and responses have slots of their own, so that the few
+ * names of requests stay in one cache line.
  */
 #include "http/head.h"
 
-enum { NAME_LEN_MAX = 19, SLOT_COUNT = 64, CLEAR_STEP = 16 };
+enum {
+    NAME_LEN_MAX = 19,
+    SLOT_COUNT = 64,
+    RESPONSE_NAME_LEN_MAX = 21,
+    RESPONSE_SLOT_COUNT = 128,
+    CLEAR_STEP = 16,
+};
 
 #define SLOT(len, first, last) (((len)*2u + (first)*21u + (last)*23u) % SLOT_COUNT)
 
@@ -38,14 +45,64 @@ static const uint8_t slots[SLOT_COUNT] = {
     [SLOT(19, 'i', 'e')] = HTTP_FIELD_IF_UNMODIFIED_SINCE,
 };
 
+#define RESPONSE_SLOT(len, first, last) \
+    (((len)*2u + (first)*21u + (last)*47u) % RESPONSE_SLOT_COUNT)
+
+static const uint8_t response_slots[RESPONSE_SLOT_COUNT] = {
+    [RESPONSE_SLOT(2, 't', 'e')] = HTTP_FIELD_TE,
+    [RESPONSE_SLOT(3, 'a', 'e')] = HTTP_FIELD_AGE,
+    [RESPONSE_SLOT(4, 'd', 'e')] = HTTP_FIELD_DATE,
+    [RESPONSE_SLOT(4, 'e', 'g')] = HTTP_FIELD_ETAG,
+    [RESPONSE_SLOT(4, 'h', 't')] = HTTP_FIELD_HOST,
+    [RESPONSE_SLOT(4, 'v', 'y')] = HTTP_FIELD_VARY,
+    [RESPONSE_SLOT(5, 'r', 'e')] = HTTP_FIELD_RANGE,
+    [RESPONSE_SLOT(6, 'a', 't')] = HTTP_FIELD_ACCEPT,
+    [RESPONSE_SLOT(6, 'c', 'e')] = HTTP_FIELD_COOKIE,
+    [RESPONSE_SLOT(6, 'e', 't')] = HTTP_FIELD_EXPECT,
+    [RESPONSE_SLOT(6, 'o', 'n')] = HTTP_FIELD_ORIGIN,
+    [RESPONSE_SLOT(6, 's', 'r')] = HTTP_FIELD_SERVER,
+    [RESPONSE_SLOT(7, 'e', 's')] = HTTP_FIELD_EXPIRES,
+    [RESPONSE_SLOT(7, 'r', 'r')] = HTTP_FIELD_REFERER,
+    [RESPONSE_SLOT(7, 't', 'r')] = HTTP_FIELD_TRAILER,
+    [RESPONSE_SLOT(7, 'u', 'e')] = HTTP_FIELD_UPGRADE,
+    [RESPONSE_SLOT(8, 'i', 'h')] = HTTP_FIELD_IF_MATCH,
+    [RESPONSE_SLOT(8, 'i', 'e')] = HTTP_FIELD_IF_RANGE,
+    [RESPONSE_SLOT(8, 'l', 'n')] = HTTP_FIELD_LOCATION,
+    [RESPONSE_SLOT(10, 'c', 'n')] = HTTP_FIELD_CONNECTION,
+    [RESPONSE_SLOT(10, 'k', 'e')] = HTTP_FIELD_KEEP_ALIVE,
+    [RESPONSE_SLOT(10, 's', 'e')] = HTTP_FIELD_SET_COOKIE,
+    [RESPONSE_SLOT(10, 'u', 't')] = HTTP_FIELD_USER_AGENT,
+    [RESPONSE_SLOT(11, 'c', '5')] = HTTP_FIELD_CONTENT_MD5,
+    [RESPONSE_SLOT(11, 'r', 't')] = HTTP_FIELD_REPR_DIGEST,
+    [RESPONSE_SLOT(11, 'r', 'r')] = HTTP_FIELD_RETRY_AFTER,
+    [RESPONSE_SLOT(12, 'c', 'e')] = HTTP_FIELD_CONTENT_TYPE,
+    [RESPONSE_SLOT(12, 'x', 'd')] = HTTP_FIELD_X_REQUEST_ID,
+    [RESPONSE_SLOT(13, 'a', 's')] = HTTP_FIELD_ACCEPT_RANGES,
+    [RESPONSE_SLOT(13, 'a', 'n')] = HTTP_FIELD_AUTHORIZATION,
+    [RESPONSE_SLOT(13, 'c', 'l')] = HTTP_FIELD_CACHE_CONTROL,
+    [RESPONSE_SLOT(13, 'c', 'e')] = HTTP_FIELD_CONTENT_RANGE,
+    [RESPONSE_SLOT(13, 'i', 'h')] = HTTP_FIELD_IF_NONE_MATCH,
+    [RESPONSE_SLOT(13, 'l', 'd')] = HTTP_FIELD_LAST_MODIFIED,
+    [RESPONSE_SLOT(14, 'c', 'h')] = HTTP_FIELD_CONTENT_LENGTH,
+    [RESPONSE_SLOT(15, 'a', 'g')] = HTTP_FIELD_ACCEPT_ENCODING,
+    [RESPONSE_SLOT(15, 'x', 'r')] = HTTP_FIELD_X_FORWARDED_FOR,
+    [RESPONSE_SLOT(16, 'c', 'g')] = HTTP_FIELD_CONTENT_ENCODING,
+    [RESPONSE_SLOT(16, 'p', 'n')] = HTTP_FIELD_PROXY_CONNECTION,
+    [RESPONSE_SLOT(16, 'w', 'e')] = HTTP_FIELD_WWW_AUTHENTICATE,
+    [RESPONSE_SLOT(17, 'i', 'e')] = HTTP_FIELD_IF_MODIFIED_SINCE,
+    [RESPONSE_SLOT(17, 't', 'g')] = HTTP_FIELD_TRANSFER_ENCODING,
+    [RESPONSE_SLOT(19, 'i', 'e')] = HTTP_FIELD_IF_UNMODIFIED_SINCE,
+    [RESPONSE_SLOT(21, 'x', '6')] = HTTP_FIELD_X_AMZ_CHECKSUM_SHA256,
+};
+
 struct known_name {
     uint8_t len;
     char text[23];
 };
 
-static const struct known_name known_names[HTTP_FIELD_ID_COUNT] = {
+static const struct known_name known_names[HTTP_RESPONSE_FIELD_ID_COUNT] = {
 #define X(name, literal) [HTTP_FIELD_##name] = {sizeof(literal) - 1, literal},
-    HTTP_FIELD_TABLE(X)
+    HTTP_FIELD_TABLE(X) HTTP_RESPONSE_FIELD_TABLE(X)
 #undef X
 };
 
@@ -80,8 +137,8 @@ load_4(const char *p)
 }
 
 /* Whether a word of `given`, letters in any case, equals a word of `known`, which holds lower-case
- * letters and dashes only. Of these just the letters have bit 0x40; a half of it, 0x20, is the case
- * bit, set in `given` only where `known` has a letter. So the comparison is exact. */
+ * letters, digits and dashes only. Of these just the letters have bit 0x40; a half of it, 0x20, is
+ * the case bit, set in `given` only where `known` has a letter. So the comparison is exact. */
 static inline bool
 same_word(uint64_t given, uint64_t known)
 {
@@ -107,6 +164,16 @@ same_name(const char *given, const char *known, size_t len)
     return true;
 }
 
+/* The id, if that is what this name, which is not empty, is known by. */
+static inline enum http_field_id
+id_if_named(struct str name, unsigned id)
+{
+    const struct known_name *known = &known_names[id];
+    if (known->len != name.len || !same_name(name.ptr, known->text, name.len))
+        return HTTP_FIELD_OTHER;
+    return (enum http_field_id)id;
+}
+
 enum http_field_id
 http_field_id(struct str name)
 {
@@ -114,11 +181,17 @@ http_field_id(struct str name)
         return HTTP_FIELD_OTHER;
     unsigned first = (uint8_t)name.ptr[0] | 0x20u;
     unsigned last = (uint8_t)name.ptr[name.len - 1] | 0x20u;
-    unsigned id = slots[SLOT((unsigned)name.len, first, last)];
-    const struct known_name *known = &known_names[id];
-    if (known->len != name.len || !same_name(name.ptr, known->text, name.len))
+    return id_if_named(name, slots[SLOT((unsigned)name.len, first, last)]);
+}
+
+enum http_field_id
+http_response_field_id(struct str name)
+{
+    if (name.len == 0 || name.len > RESPONSE_NAME_LEN_MAX)
         return HTTP_FIELD_OTHER;
-    return (enum http_field_id)id;
+    unsigned first = (uint8_t)name.ptr[0] | 0x20u;
+    unsigned last = (uint8_t)name.ptr[name.len - 1] | 0x20u;
+    return id_if_named(name, response_slots[RESPONSE_SLOT((unsigned)name.len, first, last)]);
 }
 
 static enum http_method

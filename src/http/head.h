@@ -8,9 +8,11 @@
 #ifndef TARN_HTTP_HEAD_H
 #define TARN_HTTP_HEAD_H
 
+#include "base/must.h"
 #include "base/str.h"
 
-/* Known field names: enum name, wire name in lower case. Order does not matter. */
+/* Known field names: enum name, wire name in lower case. Order does not matter. An entry here costs
+ * time in every request: http_head has a place for each. */
 #define HTTP_FIELD_TABLE(X)                       \
     X(ACCEPT, "accept")                           \
     X(ACCEPT_ENCODING, "accept-encoding")         \
@@ -39,12 +41,38 @@
     X(X_FORWARDED_FOR, "x-forwarded-for")         \
     X(X_REQUEST_ID, "x-request-id")
 
+/* Those known only in responses (response_head.h), where the others are known too. */
+#define HTTP_RESPONSE_FIELD_TABLE(X)        \
+    X(ACCEPT_RANGES, "accept-ranges")       \
+    X(AGE, "age")                           \
+    X(CACHE_CONTROL, "cache-control")       \
+    X(CONTENT_ENCODING, "content-encoding") \
+    X(CONTENT_MD5, "content-md5")           \
+    X(CONTENT_RANGE, "content-range")       \
+    X(DATE, "date")                         \
+    X(ETAG, "etag")                         \
+    X(EXPIRES, "expires")                   \
+    X(LAST_MODIFIED, "last-modified")       \
+    X(LOCATION, "location")                 \
+    X(REPR_DIGEST, "repr-digest")           \
+    X(RETRY_AFTER, "retry-after")           \
+    X(SERVER, "server")                     \
+    X(SET_COOKIE, "set-cookie")             \
+    X(VARY, "vary")                         \
+    X(WWW_AUTHENTICATE, "www-authenticate") \
+    X(X_AMZ_CHECKSUM_SHA256, "x-amz-checksum-sha256")
+
 enum http_field_id {
     HTTP_FIELD_OTHER = 0,
 #define X(name, text) HTTP_FIELD_##name,
     HTTP_FIELD_TABLE(X)
 #undef X
-        HTTP_FIELD_ID_COUNT
+        HTTP_FIELD_ID_COUNT, /* of requests */
+    HTTP_FIELD_LAST_OF_REQUESTS = HTTP_FIELD_ID_COUNT - 1,
+#define X(name, text) HTTP_FIELD_##name,
+    HTTP_RESPONSE_FIELD_TABLE(X)
+#undef X
+        HTTP_RESPONSE_FIELD_ID_COUNT /* of responses, those of requests included */
 };
 
 enum http_method {
@@ -68,15 +96,40 @@ struct http_field {
     uint16_t id; /* enum http_field_id */
 };
 
-/* How long the request body is (RFC 9112 section 6). */
+/* The field lines of one name, in order (RFC 9110 section 5.3): what is left of them. */
+struct http_lines {
+    const char *base;
+    const struct http_field *next;
+    const struct http_field *end;
+    unsigned id; /* enum http_field_id */
+};
+
+/* Takes the next value. False: there is none. */
+static inline bool
+http_lines_next(struct http_lines *lines, struct str *value)
+{
+    while (lines->next < lines->end) {
+        const struct http_field *field = lines->next++;
+        if (field->id == lines->id) {
+            *value = str_make(lines->base + field->value_off, field->value_len);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How long the body is (RFC 9112 section 6). */
 enum http_body_kind {
     HTTP_BODY_NONE,
     HTTP_BODY_LENGTH,
     HTTP_BODY_CHUNKED,
+    HTTP_BODY_CLOSE,  /* of a response: all until the connection ends */
+    HTTP_BODY_TUNNEL, /* of a response: what follows is not HTTP any more, both ways */
 };
 
 struct http_head {
     const char *base;
+    uint32_t len;              /* of what belongs to a complete head (HTTP/1) */
     struct http_field *fields; /* owner's array of field_max */
     uint16_t field_count;
     uint16_t field_max;
@@ -97,8 +150,10 @@ struct http_head {
  * borrowed. */
 void http_head_init(struct http_head *head, struct http_field *fields, uint16_t field_max);
 
-/* Id of a field name in any case. */
+/* Id of a field name in any case: as in a request, below HTTP_FIELD_ID_COUNT, or in a response. */
 enum http_field_id http_field_id(struct str name);
+enum http_field_id http_response_field_id(struct str name);
+
 /* Id of a method; methods are case-sensitive. */
 enum http_method http_method_id(struct str method);
 
@@ -129,6 +184,7 @@ http_field_value(const struct http_head *head, const struct http_field *field)
 static inline bool
 http_head_has(const struct http_head *head, enum http_field_id id)
 {
+    must(id < HTTP_FIELD_ID_COUNT);
     return head->first[id] != 0;
 }
 
@@ -136,6 +192,7 @@ http_head_has(const struct http_head *head, enum http_field_id id)
 static inline struct str
 http_head_value(const struct http_head *head, enum http_field_id id)
 {
+    must(id < HTTP_FIELD_ID_COUNT);
     unsigned at = head->first[id];
     return at ? http_field_value(head, &head->fields[at - 1]) : (struct str){0};
 }

@@ -12,11 +12,22 @@ struct name_row {
 
 static const struct name_row names[] = {
 #define X(name, text) {HTTP_FIELD_##name, STR_INIT(text)},
-    HTTP_FIELD_TABLE(X)
+    HTTP_FIELD_TABLE(X) HTTP_RESPONSE_FIELD_TABLE(X)
 #undef X
 };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(names[0]) };
+
+/* Of requests the first of them are known, of responses all. */
+struct lookup {
+    enum http_field_id (*id_of)(struct str name);
+    unsigned count;
+};
+
+static const struct lookup lookups[] = {
+    {http_field_id, HTTP_FIELD_ID_COUNT - 1},
+    {http_response_field_id, NAME_COUNT},
+};
 
 static char
 upper_char(char c)
@@ -25,49 +36,76 @@ upper_char(char c)
 }
 
 static void
+assert_found_in_any_case(const struct lookup *lookup, const struct name_row *row)
+{
+    char text[32];
+    for (unsigned pattern = 0; pattern < 3; pattern++) {
+        for (size_t at = 0; at < row->text.len; at++) {
+            char c = row->text.ptr[at];
+            bool upper = pattern == 1 || (pattern == 2 && at % 2 == 0);
+            text[at] = upper ? upper_char(c) : c;
+        }
+        if (lookup->id_of(str_make(text, row->text.len)) != row->id)
+            fail_msg("'%.*s' is not found", (int)row->text.len, text);
+    }
+}
+
+static void
 every_known_name_is_found_in_any_case(void **state)
 {
-    assert_int_equal(NAME_COUNT, HTTP_FIELD_ID_COUNT - 1);
-    for (unsigned i = 0; i < NAME_COUNT; i++) {
-        char text[32];
-        for (unsigned pattern = 0; pattern < 3; pattern++) {
-            for (size_t at = 0; at < names[i].text.len; at++) {
-                char c = names[i].text.ptr[at];
-                bool upper = pattern == 1 || (pattern == 2 && at % 2 == 0);
-                text[at] = upper ? upper_char(c) : c;
-            }
-            if (http_field_id(str_make(text, names[i].text.len)) != names[i].id)
-                fail_msg("'%.*s' is not found", (int)names[i].text.len, text);
-        }
-    }
+    assert_int_equal(NAME_COUNT, HTTP_RESPONSE_FIELD_ID_COUNT - 1);
+    for (unsigned l = 0; l < 2; l++)
+        for (unsigned i = 0; i < lookups[l].count; i++)
+            assert_found_in_any_case(&lookups[l], &names[i]);
+}
+
+static void
+names_of_responses_are_other_in_requests(void **state)
+{
+    for (unsigned i = HTTP_FIELD_ID_COUNT - 1; i < NAME_COUNT; i++)
+        assert_int_equal(http_field_id(names[i].text), HTTP_FIELD_OTHER);
+}
+
+static enum http_field_id
+searched_id(const struct lookup *lookup, struct str name)
+{
+    for (unsigned k = 0; k < lookup->count; k++)
+        if (str_ieq(name, names[k].text))
+            return names[k].id;
+    return HTTP_FIELD_OTHER;
 }
 
 /* One byte changed in any way but case, one dropped, or one added: another name. */
 static void
+assert_near_are_other(const struct lookup *lookup, struct str name)
+{
+    char text[32];
+    size_t len = name.len;
+    for (size_t at = 0; at < len; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            memcpy(text, name.ptr, len);
+            text[at] = (char)byte;
+            struct str near = str_make(text, len);
+            if (lookup->id_of(near) != searched_id(lookup, near))
+                fail_msg("'%.*s' is taken for a known name", (int)len, text);
+        }
+    }
+    memcpy(text, name.ptr, len);
+    text[len] = 's';
+    assert_int_equal(lookup->id_of(str_make(text, len + 1)), HTTP_FIELD_OTHER);
+    struct str shorter = str_make(text, len - 1);
+    assert_int_equal(lookup->id_of(shorter), searched_id(lookup, shorter));
+}
+
+static void
 names_near_a_known_one_are_other(void **state)
 {
-    for (unsigned i = 0; i < NAME_COUNT; i++) {
-        char text[32];
-        size_t len = names[i].text.len;
-        for (size_t at = 0; at < len; at++) {
-            for (unsigned byte = 0; byte < 256; byte++) {
-                memcpy(text, names[i].text.ptr, len);
-                text[at] = (char)byte;
-                enum http_field_id wanted = HTTP_FIELD_OTHER;
-                for (unsigned k = 0; k < NAME_COUNT; k++)
-                    if (str_ieq(str_make(text, len), names[k].text))
-                        wanted = names[k].id;
-                if (http_field_id(str_make(text, len)) != wanted)
-                    fail_msg("'%.*s' is taken for a known name", (int)len, text);
-            }
-        }
-        memcpy(text, names[i].text.ptr, len);
-        text[len] = 's';
-        assert_int_equal(http_field_id(str_make(text, len + 1)), HTTP_FIELD_OTHER);
-        assert_int_equal(http_field_id(str_make(text, len - 1)), HTTP_FIELD_OTHER);
+    for (unsigned l = 0; l < 2; l++) {
+        for (unsigned i = 0; i < NAME_COUNT; i++)
+            assert_near_are_other(&lookups[l], names[i].text);
+        assert_int_equal(lookups[l].id_of((struct str){0}), HTTP_FIELD_OTHER);
+        assert_int_equal(lookups[l].id_of(STR("if-unmodified-since-then")), HTTP_FIELD_OTHER);
     }
-    assert_int_equal(http_field_id((struct str){0}), HTTP_FIELD_OTHER);
-    assert_int_equal(http_field_id(STR("if-unmodified-since-then")), HTTP_FIELD_OTHER);
 }
 
 static void
@@ -158,6 +196,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_known_name_is_found_in_any_case),
+        cmocka_unit_test(names_of_responses_are_other_in_requests),
         cmocka_unit_test(names_near_a_known_one_are_other),
         cmocka_unit_test(methods_are_case_sensitive),
         cmocka_unit_test(first_of_a_name_is_remembered),

@@ -112,3 +112,43 @@ http_range_parse(struct str value, uint64_t size, struct http_ranges *out)
         continue;
     return out->count ? HTTP_RANGE_OK : HTTP_RANGE_UNSATISFIABLE;
 }
+
+/* --- Content-Range --- */
+
+static bool
+take_char(struct str *s, char c)
+{
+    bool ok = s->len && s->ptr[0] == c;
+    *s = str_skip(*s, ok);
+    return ok;
+}
+
+/* A number in full or, where that is allowed, a star. */
+static bool
+take_number_or_star(struct str *s, bool *is_number, uint64_t *out)
+{
+    *is_number = !take_char(s, '*');
+    return !*is_number || (take_number(s, out) && *out <= INT64_MAX);
+}
+
+bool
+http_content_range_parse(struct str value, struct http_content_range *out)
+{
+    uint64_t last = 0;
+    *out = (struct http_content_range){0};
+    if (!str_ieq(str_first(value, 6), STR("bytes ")))
+        return false;
+    value = str_skip(value, 6);
+    if (!take_number_or_star(&value, &out->has_range, &out->range.off))
+        return false;
+    if (out->has_range && (!take_char(&value, '-') || !take_number(&value, &last) ||
+                           last > INT64_MAX || last < out->range.off))
+        return false;
+    if (!take_char(&value, '/') || !take_number_or_star(&value, &out->has_total, &out->total) ||
+        value.len)
+        return false;
+    if (out->has_range)
+        out->range.len = last - out->range.off + 1;
+    /* Neither known says nothing, and is not in the grammar. */
+    return out->has_range ? !out->has_total || last < out->total : out->has_total;
+}

@@ -30,4 +30,17 @@ struct http_ranges {
  * unsatisfiable. */
 enum http_range_result http_range_parse(struct str value, uint64_t size, struct http_ranges *out);
 
+/* What a 206 or 416 says of its content. */
+struct http_content_range {
+    bool has_range; /* "bytes 0-9/20"; a 416 has none: a star and the total */
+    bool has_total; /* false: a star, the sender does not know */
+    struct http_range range;
+    uint64_t total;
+};
+
+/* Reads a Content-Range field value (RFC 9110 section 14.4). False: another unit, malformed, ends
+ * before it starts, ends behind the total, or a number over INT64_MAX, which no file has. Whether
+ * it is the range that was asked for is for the caller to check. */
+bool http_content_range_parse(struct str value, struct http_content_range *out);
+
 #endif

@@ -143,6 +143,96 @@ test_huge_numbers_saturate(void **state)
     assert_outcome("bytes=9223372036854775807-", INT64_MAX, "416");
 }
 
+/* "off+len/total", with a star for what is not there. */
+static const char *
+content_range(const char *value)
+{
+    static char text[96];
+    struct http_content_range out;
+    size_t len = 0;
+    if (!http_content_range_parse(str_from_cstr(value), &out))
+        return "refused";
+    if (out.has_range)
+        len = (size_t)snprintf(text, sizeof(text), "%llu+%llu", (unsigned long long)out.range.off,
+                               (unsigned long long)out.range.len);
+    else
+        text[len++] = '*';
+    if (out.has_total)
+        snprintf(text + len, sizeof(text) - len, "/%llu", (unsigned long long)out.total);
+    else
+        strcpy(text + len, "/*");
+    return text;
+}
+
+static void
+test_content_ranges(void **state)
+{
+    static const char *const cases[][2] = {
+        {"bytes 0-9/10", "0+10/10"},
+        {"bytes 0-0/1", "0+1/1"},
+        {"bytes 42-1233/1234", "42+1192/1234"},
+        {"bytes 42-1233/*", "42+1192/*"},
+        {"bytes */1234", "*/1234"},
+        {"bytes */0", "*/0"},
+        {"BYTES 1-2/3", "1+2/3"},
+        {"bytes 007-008/009", "7+2/9"},
+        {"bytes 9223372036854775806-9223372036854775806/9223372036854775807",
+         "9223372036854775806+1/9223372036854775807"},
+        {"bytes 0-9223372036854775807/*", "0+9223372036854775808/*"},
+        {"bytes */9223372036854775807", "*/9223372036854775807"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        assert_string_equal(content_range(cases[i][0]), cases[i][1]);
+}
+
+static void
+test_refused_content_ranges(void **state)
+{
+    static const char *const cases[] = {
+        "",
+        "bytes",
+        "bytes ",
+        "bytes=0-9/10",
+        "items 0-9/10",
+        "bytes  0-9/10",
+        "bytes 0-9",
+        "bytes 0-9/",
+        "bytes 0-/10",
+        "bytes -9/10",
+        "bytes 0/10",
+        "bytes /10",
+        "bytes */*",
+        "bytes *",
+        "bytes */",
+        "bytes *-9/10",
+        "bytes 0-*/10",
+        "bytes 0-9/10 ",
+        "bytes 0-9/10,",
+        "bytes 0-9/10, 20-29/30",
+        "bytes 0 - 9/10",
+        "bytes 0-9 /10",
+        "bytes 0-9/1x",
+        "bytes +0-9/10",
+        "bytes 0--9/10",
+        "bytes 0x0-9/10",
+        "bytes 9-8/10",
+        "bytes 0-10/10", /* the last byte is behind the end */
+        "bytes 0-0/0",
+        "bytes 10-19/5",
+        "bytes 0-9223372036854775807/9223372036854775807",
+        "bytes 9223372036854775808-9223372036854775808/*",
+        "bytes 0-9223372036854775808/*",
+        "bytes 0-9/9223372036854775808",
+        "bytes 0-9/18446744073709551617",
+        "bytes 18446744073709551616-18446744073709551617/*",
+        "bytes 0-18446744073709551617/*",
+        "bytes */18446744073709551616",
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        if (strcmp(content_range(cases[i]), "refused") != 0)
+            fail_msg("\"%s\": got %s", cases[i], content_range(cases[i]));
+}
+
 int
 main(void)
 {
@@ -154,6 +244,8 @@ main(void)
         cmocka_unit_test(test_merging),
         cmocka_unit_test(test_at_most_sixteen),
         cmocka_unit_test(test_huge_numbers_saturate),
+        cmocka_unit_test(test_content_ranges),
+        cmocka_unit_test(test_refused_content_ranges),
     };
     return cmocka_run_group_tests_name("range", tests, NULL, NULL);
 }

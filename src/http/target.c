@@ -3,6 +3,8 @@
  * decoding, popping or an address parser. */
 #include "http/target.h"
 
+#include "base/hex.h"
+
 #include <arpa/inet.h>
 
 enum {
@@ -39,26 +41,6 @@ static inline bool
 has_class(char c, unsigned mask)
 {
     return class_of[(unsigned char)c] & mask;
-}
-
-/* The value of a hexadecimal digit in either case, or -1. */
-static int
-hex_value(char c)
-{
-    if (IS_DIGIT(c))
-        return c - '0';
-    c = str_lower_char(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte that the three characters at s stand for, or -1. */
-static int
-percent_value(struct str s)
-{
-    if (s.len < 3 || s.ptr[0] != '%')
-        return -1;
-    int high = hex_value(s.ptr[1]), low = hex_value(s.ptr[2]);
-    return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
 /* --- authorities --- */
