@@ -21,7 +21,7 @@ CFLAGS  += -isystem /usr/include/android
 CFLAGS  += -fPIE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat-security
 CFLAGS  += -Wno-unused-parameter $(WERROR) $(VARIANT)
 LDFLAGS += $(VARIANT) -pie -pthread -Wl,-z,relro,-z,now
-LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm
+LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -lcares -lsqlite3 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm
 
 SRC      := $(wildcard src/*/*.c)
 TEST_SRC := $(filter %_test.c,$(SRC))

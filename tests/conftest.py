@@ -8,7 +8,9 @@ import signal
 import pytest
 
 from harness.binary import TARN, is_sanitized, kernel_refuses_uring
+from harness.cache import Cache, new_folder
 from harness.certs import Authority
+from harness.origin import Origin
 from harness.server import Server
 from harness.site import build_site
 
@@ -78,6 +80,39 @@ def launch(loop, request):
 def launch_module(loop, request):
     """The same for a server that all tests of a file share."""
     return launcher(loop, request)
+
+
+def cache_launcher(loop, request, base):
+    """The body of both cache fixtures. `folder`: another directory than a fresh one; `wait`: until
+    it listens."""
+
+    def launch_cache(*args, folder=None, wait=True, **options):
+        server = Cache(loop, folder or new_folder(base), *args, **options)
+        request.addfinalizer(server.stop)
+        return server.ready() if wait else server
+
+    return launch_cache
+
+
+@pytest.fixture
+def launch_cache(loop, request, tmp_path):
+    """launch_cache(*options, folder=None, …) → Cache, for one test. At its end every file in its
+    directory is checked."""
+    return cache_launcher(loop, request, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def launch_cache_module(loop, request, tmp_path_factory):
+    base = tmp_path_factory.mktemp("caches")
+    request.addfinalizer(lambda: shutil.rmtree(base, ignore_errors=True))
+    return cache_launcher(loop, request, base)
+
+
+@pytest.fixture(scope="module")
+def origin():
+    """A scriptable upstream. Who breaks it makes another."""
+    with Origin() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

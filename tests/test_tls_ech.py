@@ -210,6 +210,15 @@ def test_relay(relaying, ca):
     assert tls_get(relaying).text == "inner home"
 
 
+def test_relay_to_a_name(launch_tls, folder, ca, key, public_server):
+    server = launch_tls(
+        folder, "--ech-key", key.file, "--ech-relay", f"localhost:{public_server.tls.address[1]}",
+        cert=ca.leaf(HOST, stem="ech-secret").options,
+    )  # fmt: skip
+    with tls_connect(server, name=PUBLIC) as wire:
+        assert wire.fetch("/", host=PUBLIC).text == "public home"
+
+
 def test_relay_of_a_hello_in_pieces(relaying):
     with socket.create_connection(relaying.tls.address, timeout=10) as sock:
         for byte in client_hello(PUBLIC):

@@ -16,6 +16,8 @@ LAYERS = ["base", "http", "bpf", "io", "tls", "site", "req", "conn", "script", "
 ONLY_IN = {  # header, or folder of headers -> the folder whose files alone may include it
     "liburing.h": "io",
     "sys/epoll.h": "io",
+    "ares.h": "io",
+    "sqlite3.h": "cache",
     "zlib.h": "site",
     "zstd.h": "site",
     "brotli/encode.h": "site",

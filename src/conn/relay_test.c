@@ -1,10 +1,7 @@
 /* The relay: both directions, ends, limits and guards, on both backends. */
 #include "conn/relay.h"
+#include "io/dns_test_server.h"
 #include "io/loop_test_run.h"
-
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <stdatomic.h>
 
 enum { LARGE = 10 << 20, SMALL_BUFFER = 65536 };
 
@@ -19,6 +16,7 @@ struct end {
 
 struct fixture {
     struct world *world;
+    struct dns_server names;
     struct resolver *resolver;
     struct relay_pool pool;
     int listening;
@@ -30,28 +28,12 @@ struct fixture {
     bool upstream_stays; /* it does not end its side after its last byte */
 };
 
-/* --- the resolver's system: one name with a dead address before the living one --- */
+/* --- names: one with a dead address before the living one, one without an answer --- */
 
-static atomic_bool slow_names;
-
-static int
-test_system(const char *name, const char *service, const struct addrinfo *hints,
-            struct addrinfo **out)
-{
-    struct addrinfo *second;
-    struct addrinfo numeric = *hints;
-    numeric.ai_flags = AI_NUMERICHOST;
-    while (slow_names)
-        usleep(1000);
-    if (strcmp(name, "two.example") != 0)
-        return EAI_NONAME;
-    int code = getaddrinfo("127.0.0.2", service, &numeric, out);
-    if (code == 0)
-        code = getaddrinfo("127.0.0.1", service, &numeric, &second);
-    if (code == 0)
-        (*out)->ai_next = second;
-    return code;
-}
+static const struct dns_host hosts[] = {
+    {.name = "two.example", .addresses = "127.0.0.2 127.0.0.1", .ttl_s = 60},
+    {.name = "slow.example", .manner = DNS_SILENT},
+};
 
 static bool
 fixture_is_own(void *arg, const struct sockaddr *address, socklen_t len)
@@ -76,11 +58,12 @@ setup(void **state)
         .is_own = fixture_is_own,
         .is_own_arg = fixture,
     };
-    slow_names = false;
     fixture->client = fixture->upstream = (struct end){.fd = -1};
     fixture->listening = listen_on_loopback(&fixture->addr);
     *state = fixture;
-    if (resolver_new(&fixture->resolver, test_system, &error) != 0)
+    dns_server_start(&fixture->names, hosts, sizeof hosts / sizeof *hosts);
+    const struct resolver_config names = {.dns = fixture->names.config};
+    if (resolver_new(&fixture->resolver, &names, &error) != 0)
         return -1;
     relay_pool_init(&fixture->pool, fixture->world->loop, fixture->resolver, &config);
     return 0;
@@ -97,13 +80,13 @@ static int
 teardown(void **state)
 {
     struct fixture *fixture = *state;
-    slow_names = false;
     relay_pool_abort(&fixture->pool);
     run_until(fixture->world, pool_is_empty, fixture);
     assert_int_equal(fixture->pool.counters.active, 0);
     relay_pool_deinit(&fixture->pool);
     resolver_detach(fixture->resolver, fixture->world->loop);
     resolver_free(fixture->resolver);
+    dns_server_stop(&fixture->names);
     world_teardown((void **)&fixture->world);
     for (unsigned i = 0; i < 2; i++)
         if ((i ? &fixture->client : &fixture->upstream)->fd >= 0)
@@ -468,7 +451,6 @@ static void
 test_connect_timeout_counts_the_name(void **state)
 {
     struct fixture *fixture = *state;
-    slow_names = true;
     fixture->pool.config.connect_timeout_ns = 50 * MS;
     assert_true(start_to(fixture, STR("slow.example"), 100, 100));
     run_until(fixture->world, client_is_over, fixture);

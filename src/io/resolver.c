@@ -3,291 +3,501 @@
 #include "base/must.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-/* A lookup is in one list from its start to its end, whoever works on it, so that a loop that goes
- * away finds all of its own. Its state says who may touch it:
+/* A query is one name being asked for; lookups wait in its list. When it is answered, a result is
+ * made and kept, and every lookup is given a reference to it and posted to its loop, where it lies
+ * in the list of posted ones until the loop runs it. So a lookup is in one list for its whole life,
+ * which is how a loop that goes away finds its own.
  *
- *     QUEUED    waits for the thread
- *     ASKED     the thread is asking the system, without the lock: nobody else frees it
- *     POSTED    lies in its loop's posts, which the loop's thread runs
+ * All lists are under the lock. Only the thread frees queries, and it asks without the lock, so a
+ * cancelled lookup takes nothing away from under it: the query goes on and its answer is kept.
  *
- * Cancelling marks it; it is freed when the thread or the loop comes to it, except that one still
- * QUEUED is freed at once. */
+ * A query that takes too long is late: its lookups are told so, and it stays for c-ares only, which
+ * cannot stop a single question. It still counts, so that there is a bound to what is under way. */
 
-enum { NAME_MAX_LEN = 255, FAILURE_MAX = 128, FAILURE_S = RESOLVER_CACHE_S / 12 };
+enum { NAME_MAX_LEN = 255, FAILURE_MAX = NAME_MAX_LEN + 100, NUMERIC_S = RESOLVER_CACHE_S };
+#define MS UINT64_C(1000000)
 #define SECOND_NS UINT64_C(1000000000)
 
-enum state { QUEUED, ASKED, POSTED };
+struct link {
+    struct link *prev, *next;
+};
 
-/* What is kept of an answer: all but the port. */
+/* Immutable but for the count, which is atomic. */
 struct result {
-    int code; /* of getaddrinfo; 0: there are addresses */
-    unsigned count;
-    struct resolver_address addresses[RESOLVER_ADDRESSES_MAX];
+    unsigned use_count;
+    uint64_t made_ns, until_ns;
+    struct dns_answer answer;
+    char name[];
 };
 
 struct resolver_lookup {
     struct loop_post post; /* first */
-    struct resolver_lookup *next;
+    struct link link;      /* in its query's list, or in the posted ones */
     struct resolver *resolver;
     struct loop *loop;
     resolver_callback *callback;
     void *arg;
-    enum state state;
+    struct query *query;   /* NULL: posted */
+    struct result *result; /* when posted; NULL: there was no memory for it */
     bool cancelled;
     uint16_t port;
-    char name[NAME_MAX_LEN + 1];
-    struct result result;
 };
 
-struct cached {
-    uint64_t until_ns; /* 0: free */
-    char name[NAME_MAX_LEN + 1];
-    struct result result;
+struct query {
+    struct dns_question question; /* first */
+    struct query *next;
+    struct resolver *resolver;
+    struct link waiting; /* lookups */
+    uint64_t deadline_ns;
+    uint32_t hash;
+    bool asked; /* c-ares has it */
+    bool late;
+    char name[];
 };
 
 struct resolver {
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
-    resolver_system *system;
-    struct resolver_lookup *lookups, **lookups_end; /* in order of their coming */
-    unsigned queued_count;
+    int wake_fd; /* -1: the thread was not needed yet */
     bool stop;
-    bool asking;   /* the thread is inside the system's resolver */
-    bool orphaned; /* freed meanwhile: the thread frees the rest */
-    struct cached cache[RESOLVER_CACHE_MAX];
+    uint32_t lookup_ms;
+    struct dns dns; /* the thread's */
+    struct query *queries, **queries_end;
+    unsigned query_count, waiting_count;
+    struct link posted;
+    uint32_t kept_hashes[RESOLVER_CACHE_MAX];
+    struct result *kept[RESOLVER_CACHE_MAX]; /* NULL: free */
 };
 
-/* --- the list; under the lock --- */
+/* --- lists --- */
 
 static void
-append(struct resolver *resolver, struct resolver_lookup *lookup)
+list_init(struct link *list)
 {
-    *resolver->lookups_end = lookup;
-    resolver->lookups_end = &lookup->next;
+    list->prev = list->next = list;
 }
 
 static void
-unlink_lookup(struct resolver *resolver, struct resolver_lookup *lookup)
+list_append(struct link *list, struct link *link)
 {
-    struct resolver_lookup **link = &resolver->lookups;
-    while (*link != lookup)
-        link = &(*link)->next;
-    *link = lookup->next;
-    if (!lookup->next)
-        resolver->lookups_end = link;
-    if (lookup->state == QUEUED)
-        resolver->queued_count--;
+    link->prev = list->prev;
+    link->next = list;
+    list->prev->next = link;
+    list->prev = link;
+}
+
+static void
+list_remove(struct link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
 }
 
 static struct resolver_lookup *
-first_queued(struct resolver *resolver)
+lookup_of_link(struct link *link)
 {
-    struct resolver_lookup *lookup = resolver->lookups;
-    while (lookup && lookup->state != QUEUED)
-        lookup = lookup->next;
-    return lookup;
+    return (struct resolver_lookup *)((char *)link - offsetof(struct resolver_lookup, link));
 }
 
-/* --- kept answers; under the lock --- */
+/* --- results --- */
 
-static const struct result *
-find_kept(const struct resolver *resolver, const char *name)
+/* NULL: no memory. */
+static struct result *
+result_new(const char *name, const struct dns_answer *answer, uint32_t keep_s)
 {
-    uint64_t now_ns = loop_clock_ns();
+    struct result *result = malloc(sizeof *result + strlen(name) + 1);
+    if (!result)
+        return NULL;
+    result->use_count = 1;
+    result->made_ns = loop_clock_ns();
+    result->until_ns = result->made_ns + keep_s * SECOND_NS;
+    result->answer = *answer;
+    strcpy(result->name, name);
+    return result;
+}
+
+/* Of NULL: NULL. */
+static struct result *
+result_ref(struct result *result)
+{
+    if (result)
+        __atomic_fetch_add(&result->use_count, 1, __ATOMIC_RELAXED);
+    return result;
+}
+
+static void
+result_unref(struct result *result)
+{
+    if (result && __atomic_sub_fetch(&result->use_count, 1, __ATOMIC_ACQ_REL) == 0)
+        free(result);
+}
+
+/* FNV-1a. */
+static uint32_t
+hash_name(const char *name)
+{
+    uint32_t hash = 2166136261u;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return hash;
+}
+
+static bool
+keeps_name(const struct resolver *resolver, unsigned at, uint32_t hash, const char *name)
+{
+    return resolver->kept_hashes[at] == hash && resolver->kept[at] &&
+           strcmp(resolver->kept[at]->name, name) == 0;
+}
+
+/* Borrowed; NULL: it has to be asked for. */
+static struct result *
+find_kept(const struct resolver *resolver, uint32_t hash, const char *name)
+{
     for (unsigned i = 0; i < RESOLVER_CACHE_MAX; i++)
-        if (resolver->cache[i].until_ns > now_ns && strcmp(resolver->cache[i].name, name) == 0)
-            return &resolver->cache[i].result;
+        if (keeps_name(resolver, i, hash, name))
+            return resolver->kept[i]->until_ns > loop_clock_ns() ? resolver->kept[i] : NULL;
     return NULL;
 }
 
-/* In the place of the same name, or of what ends first; free places end before all others. */
 static void
-keep(struct resolver *resolver, const char *name, const struct result *result)
+drop_kept(struct resolver *resolver, unsigned at)
 {
-    struct cached *place = &resolver->cache[0];
+    result_unref(resolver->kept[at]);
+    resolver->kept[at] = NULL;
+}
+
+/* The first is to go before the second: NULL first, then what has ended, then what is old. */
+static bool
+goes_before(const struct result *first, const struct result *second, uint64_t now_ns)
+{
+    if (!first || !second)
+        return second != NULL;
+    bool ended = first->until_ns <= now_ns, other_ended = second->until_ns <= now_ns;
+    return ended != other_ended ? ended : first->made_ns < second->made_ns;
+}
+
+static void
+keep(struct resolver *resolver, uint32_t hash, struct result *result)
+{
+    unsigned place = 0;
     for (unsigned i = 0; i < RESOLVER_CACHE_MAX; i++) {
-        struct cached *entry = &resolver->cache[i];
-        if (strcmp(entry->name, name) == 0) {
-            place = entry;
+        if (keeps_name(resolver, i, hash, result->name)) {
+            place = i;
             break;
         }
-        if (entry->until_ns < place->until_ns)
-            place = entry;
+        if (goes_before(resolver->kept[i], resolver->kept[place], result->made_ns))
+            place = i;
     }
-    unsigned keep_s = result->code ? FAILURE_S : RESOLVER_CACHE_S;
-    place->until_ns = loop_clock_ns() + keep_s * SECOND_NS;
-    strcpy(place->name, name);
-    place->result = *result;
+    drop_kept(resolver, place);
+    resolver->kept[place] = result_ref(result);
+    resolver->kept_hashes[place] = hash;
 }
 
-/* --- asking --- */
-
+/* Other servers may know better. */
 static void
-copy_addresses(struct result *out, const struct addrinfo *list)
+forget_failures(struct resolver *resolver)
 {
-    for (; list && out->count < RESOLVER_ADDRESSES_MAX; list = list->ai_next) {
-        struct resolver_address *address = &out->addresses[out->count];
-        if (list->ai_addrlen > sizeof address->storage)
-            continue;
-        address->len = list->ai_addrlen;
-        memcpy(&address->storage, list->ai_addr, list->ai_addrlen);
-        out->count++;
-    }
-}
-
-static void
-ask(resolver_system *system, const char *name, int flags, struct result *out)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags};
-    struct addrinfo *list = NULL;
-    *out = (struct result){0};
-    out->code = system(name, NULL, &hints, &list);
-    if (out->code)
-        return;
-    copy_addresses(out, list);
-    freeaddrinfo(list);
-    if (!out->count)
-        out->code = EAI_NONAME;
+    for (unsigned i = 0; i < RESOLVER_CACHE_MAX; i++)
+        if (resolver->kept[i] && resolver->kept[i]->answer.failure)
+            drop_kept(resolver, i);
 }
 
 /* --- answering: on the loop's thread --- */
 
 static void
-set_port(struct resolver_address *address, uint16_t port)
+copy_address(struct resolver_address *out, const union dns_address *address, uint16_t port)
 {
-    if (address->storage.ss_family == AF_INET)
-        ((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
-    else if (address->storage.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&address->storage)->sin6_port = htons(port);
+    union dns_address copy = *address;
+    if (copy.base.sa_family == AF_INET6)
+        copy.inet6.sin6_port = htons(port);
+    else
+        copy.inet.sin_port = htons(port);
+    out->len = dns_address_len(&copy);
+    memcpy(&out->storage, &copy, out->len);
 }
 
 static void
-answer(struct resolver_lookup *lookup)
+answer(const struct resolver_lookup *lookup)
 {
-    struct resolver_answer out = {.count = lookup->result.count};
+    const struct result *result = lookup->result;
+    uint64_t now_ns = loop_clock_ns();
+    struct resolver_answer out = {0};
     char failure[FAILURE_MAX];
-    memcpy(out.addresses, lookup->result.addresses, sizeof out.addresses);
-    for (unsigned i = 0; i < out.count; i++)
-        set_port(&out.addresses[i], lookup->port);
-    if (lookup->result.code) {
-        snprintf(failure, sizeof failure, "%s", gai_strerror(lookup->result.code));
+    if (!result) {
+        out.failure = "no memory for the addresses of a name";
+        lookup->callback(lookup->arg, &out);
+        return;
+    }
+    if (result->answer.failure) {
+        snprintf(failure, sizeof failure, "%s: %s", result->name, result->answer.failure);
         out.failure = failure;
     }
+    if (result->until_ns > now_ns)
+        out.ttl_s = (uint32_t)((result->until_ns - now_ns + SECOND_NS - 1) / SECOND_NS);
+    for (; out.count < result->answer.count; out.count++)
+        copy_address(&out.addresses[out.count], &result->answer.addresses[out.count], lookup->port);
     lookup->callback(lookup->arg, &out);
+}
+
+static void
+free_lookup(struct resolver_lookup *lookup)
+{
+    result_unref(lookup->result);
+    free(lookup);
 }
 
 static void
 run_posted(struct loop_post *post)
 {
     struct resolver_lookup *lookup = (struct resolver_lookup *)post;
-    struct resolver *resolver = lookup->resolver;
-    pthread_mutex_lock(&resolver->lock);
-    unlink_lookup(resolver, lookup);
-    pthread_mutex_unlock(&resolver->lock);
+    pthread_mutex_lock(&lookup->resolver->lock);
+    list_remove(&lookup->link);
+    pthread_mutex_unlock(&lookup->resolver->lock);
     if (!lookup->cancelled)
         answer(lookup);
-    free(lookup);
+    free_lookup(lookup);
 }
 
-/* Under the lock, so that the loop is still there. */
+/* Under the lock, so that the loop is still there. In no list. */
 static void
-send_answer(struct resolver *resolver, struct resolver_lookup *lookup, const struct result *result)
+send_result(struct resolver *resolver, struct resolver_lookup *lookup, struct result *result)
 {
-    if (lookup->state == QUEUED)
-        resolver->queued_count--;
-    lookup->result = *result;
-    lookup->state = POSTED;
+    lookup->query = NULL;
+    lookup->result = result_ref(result);
+    list_append(&resolver->posted, &lookup->link);
     loop_post(lookup->loop, &lookup->post);
+}
+
+/* --- queries; under the lock --- */
+
+static void
+stop_waiting(struct resolver_lookup *lookup)
+{
+    list_remove(&lookup->link);
+    lookup->resolver->waiting_count--;
+}
+
+static void
+tell_waiting(struct query *query, const struct dns_answer *answer, uint32_t keep_s)
+{
+    struct resolver *resolver = query->resolver;
+    struct result *result = result_new(query->name, answer, keep_s);
+    if (result)
+        keep(resolver, query->hash, result);
+    while (query->waiting.next != &query->waiting) {
+        struct resolver_lookup *lookup = lookup_of_link(query->waiting.next);
+        stop_waiting(lookup);
+        send_result(resolver, lookup, result);
+    }
+    result_unref(result);
+}
+
+static struct query *
+find_query(struct resolver *resolver, uint32_t hash, const char *name)
+{
+    struct query *query = resolver->queries;
+    while (query && (query->late || query->hash != hash || strcmp(query->name, name) != 0))
+        query = query->next;
+    return query;
+}
+
+/* NULL: too many, or no memory. */
+static struct query *
+query_new(struct resolver *resolver, uint32_t hash, const char *name)
+{
+    if (resolver->query_count == RESOLVER_QUERIES_MAX)
+        return NULL;
+    struct query *query = calloc(1, sizeof *query + strlen(name) + 1);
+    if (!query)
+        return NULL;
+    query->resolver = resolver;
+    query->hash = hash;
+    query->deadline_ns = loop_clock_ns() + resolver->lookup_ms * MS;
+    list_init(&query->waiting);
+    strcpy(query->name, name);
+    *resolver->queries_end = query;
+    resolver->queries_end = &query->next;
+    resolver->query_count++;
+    return query;
+}
+
+static void
+query_free(struct query *query)
+{
+    struct resolver *resolver = query->resolver;
+    struct query **link = &resolver->queries;
+    must(query->waiting.next == &query->waiting);
+    while (*link != query)
+        link = &(*link)->next;
+    *link = query->next;
+    if (!query->next)
+        resolver->queries_end = link;
+    resolver->query_count--;
+    free(query);
 }
 
 /* --- the thread --- */
 
-static void
-finish_asked(struct resolver *resolver, struct resolver_lookup *lookup, const struct result *result)
+static uint32_t
+seconds_to_keep(const struct dns_answer *answer)
 {
-    keep(resolver, lookup->name, result);
-    if (lookup->cancelled) {
-        unlink_lookup(resolver, lookup);
-        free(lookup);
-    } else {
-        send_answer(resolver, lookup, result);
-    }
+    if (answer->failure)
+        return RESOLVER_FAILURE_S;
+    if (answer->ttl_s > RESOLVER_CACHE_S)
+        return RESOLVER_CACHE_S;
+    return answer->ttl_s ? answer->ttl_s : 1;
 }
 
-/* Takes the lock off and on again. */
 static void
-work_on(struct resolver *resolver, struct resolver_lookup *lookup)
+query_answered(struct dns_question *question, const struct dns_answer *answer)
 {
-    struct result result;
-    const struct result *kept = find_kept(resolver, lookup->name);
-    if (kept) {
-        send_answer(resolver, lookup, kept);
-        return;
-    }
-    lookup->state = ASKED;
-    resolver->queued_count--;
-    resolver->asking = true;
-    pthread_mutex_unlock(&resolver->lock);
-    ask(resolver->system, lookup->name, AI_ADDRCONFIG, &result);
+    struct query *query = (struct query *)question;
+    struct resolver *resolver = query->resolver;
     pthread_mutex_lock(&resolver->lock);
-    resolver->asking = false;
-    finish_asked(resolver, lookup, &result);
+    query->asked = false;
+    if (answer)
+        tell_waiting(query, answer, seconds_to_keep(answer));
+    if (answer || query->late)
+        query_free(query);
+    pthread_mutex_unlock(&resolver->lock);
+}
+
+/* Tells those who wait for a late name; the next deadline, at most a look at resolv.conf away.
+ * -1: nothing is under way. */
+static int
+watch_deadlines(struct resolver *resolver, uint64_t now_ns)
+{
+    const struct dns_answer late = {.failure = "timed out"};
+    uint64_t next_ns = now_ns + RESOLVER_CONF_MS * MS;
+    for (struct query *query = resolver->queries; query; query = query->next) {
+        if (query->late)
+            continue;
+        if (query->deadline_ns <= now_ns) {
+            query->late = true;
+            tell_waiting(query, &late, RESOLVER_FAILURE_S);
+        } else if (query->deadline_ns < next_ns) {
+            next_ns = query->deadline_ns;
+        }
+    }
+    return resolver->queries ? (int)((next_ns - now_ns + MS - 1) / MS) : -1;
+}
+
+static struct query *
+take_unasked(struct resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->lock);
+    struct query *query = resolver->queries;
+    while (query && query->asked)
+        query = query->next;
+    if (query)
+        query->asked = true;
+    pthread_mutex_unlock(&resolver->lock);
+    return query;
 }
 
 static void
-destroy(struct resolver *resolver)
+ask_all(struct resolver *resolver)
 {
-    must(!resolver->lookups);
-    pthread_mutex_destroy(&resolver->lock);
-    pthread_cond_destroy(&resolver->wake);
-    free(resolver);
+    struct query *query;
+    if (dns_refresh(&resolver->dns, loop_clock_ns())) {
+        pthread_mutex_lock(&resolver->lock);
+        forget_failures(resolver);
+        pthread_mutex_unlock(&resolver->lock);
+    }
+    while ((query = take_unasked(resolver))) {
+        query->question.answered = query_answered;
+        dns_ask(&resolver->dns, query->name, &query->question);
+    }
+}
+
+/* False: it is to end. */
+static bool
+turn(struct resolver *resolver)
+{
+    uint64_t wakes;
+    pthread_mutex_lock(&resolver->lock);
+    bool stop = resolver->stop;
+    int wait_ms = watch_deadlines(resolver, loop_clock_ns());
+    pthread_mutex_unlock(&resolver->lock);
+    if (stop)
+        return false;
+    if (wait_ms >= 0)
+        ask_all(resolver);
+    dns_wait(&resolver->dns, resolver->wake_fd, wait_ms);
+    (void)!read(resolver->wake_fd, &wakes, sizeof wakes);
+    return true;
 }
 
 static void *
 run_thread(void *arg)
 {
     struct resolver *resolver = arg;
-    pthread_mutex_lock(&resolver->lock);
-    while (!resolver->stop) {
-        struct resolver_lookup *lookup = first_queued(resolver);
-        if (lookup)
-            work_on(resolver, lookup);
-        else
-            pthread_cond_wait(&resolver->wake, &resolver->lock);
-    }
-    bool orphaned = resolver->orphaned;
-    pthread_mutex_unlock(&resolver->lock);
-    if (orphaned)
-        destroy(resolver);
+    while (turn(resolver))
+        continue;
     return NULL;
+}
+
+/* Under the lock, as all that follows. False: there is none. */
+static bool
+start_thread(struct resolver *resolver)
+{
+    if (resolver->wake_fd >= 0)
+        return true;
+    resolver->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (resolver->wake_fd < 0)
+        return false;
+    if (pthread_create(&resolver->thread, NULL, run_thread, resolver) == 0)
+        return true;
+    close(resolver->wake_fd);
+    resolver->wake_fd = -1;
+    return false;
+}
+
+static void
+wake_thread(const struct resolver *resolver)
+{
+    const uint64_t one = 1;
+    (void)!write(resolver->wake_fd, &one, sizeof one);
 }
 
 /* --- the interface --- */
 
 int
-resolver_new(struct resolver **out, resolver_system *system, struct error *error)
+resolver_new(struct resolver **out, const struct resolver_config *config, struct error *error)
 {
+    static const struct resolver_config standard;
     struct resolver *resolver = calloc(1, sizeof *resolver);
     if (!resolver)
         return error_set(error, "no memory for the resolver");
-    resolver->system = system ? system : getaddrinfo;
-    resolver->lookups_end = &resolver->lookups;
-    pthread_mutex_init(&resolver->lock, NULL);
-    pthread_cond_init(&resolver->wake, NULL);
-    int code = pthread_create(&resolver->thread, NULL, run_thread, resolver);
-    if (code) {
-        destroy(resolver);
-        return error_set_errno(error, code, "cannot start the resolver's thread");
+    config = config ? config : &standard;
+    if (dns_init(&resolver->dns, &config->dns, error) != 0) {
+        free(resolver);
+        return -1;
     }
+    resolver->lookup_ms = config->lookup_ms ? config->lookup_ms : RESOLVER_LOOKUP_MS;
+    resolver->wake_fd = -1;
+    resolver->queries_end = &resolver->queries;
+    list_init(&resolver->posted);
+    pthread_mutex_init(&resolver->lock, NULL);
     *out = resolver;
     return 0;
+}
+
+static void
+end_thread(struct resolver *resolver)
+{
+    pthread_mutex_lock(&resolver->lock);
+    resolver->stop = true;
+    pthread_mutex_unlock(&resolver->lock);
+    wake_thread(resolver);
+    pthread_join(resolver->thread, NULL);
+    close(resolver->wake_fd);
 }
 
 void
@@ -295,50 +505,81 @@ resolver_free(struct resolver *resolver)
 {
     if (!resolver)
         return;
-    pthread_t thread = resolver->thread;
-    pthread_mutex_lock(&resolver->lock);
-    bool asking = resolver->asking;
-    resolver->stop = true;
-    resolver->orphaned = asking;
-    pthread_cond_signal(&resolver->wake);
-    pthread_mutex_unlock(&resolver->lock);
-    if (asking) {
-        pthread_detach(thread);
-        return;
-    }
-    pthread_join(thread, NULL);
-    destroy(resolver);
+    if (resolver->wake_fd >= 0)
+        end_thread(resolver);
+    dns_deinit(&resolver->dns);
+    must(resolver->posted.next == &resolver->posted);
+    while (resolver->queries)
+        query_free(resolver->queries);
+    for (unsigned i = 0; i < RESOLVER_CACHE_MAX; i++)
+        drop_kept(resolver, i);
+    pthread_mutex_destroy(&resolver->lock);
+    free(resolver);
 }
 
-static struct resolver_lookup *
-new_lookup(struct resolver *resolver, struct str name, uint16_t port, struct loop *loop)
+static bool
+copy_name(char *out, struct str name)
 {
     if (name.len == 0 || name.len > NAME_MAX_LEN || memchr(name.ptr, 0, name.len))
-        return NULL;
-    struct resolver_lookup *lookup = calloc(1, sizeof *lookup);
-    if (!lookup)
-        return NULL;
-    lookup->post.run = run_posted;
-    lookup->resolver = resolver;
-    lookup->loop = loop;
-    lookup->port = port;
-    memcpy(lookup->name, name.ptr, name.len);
-    return lookup;
+        return false;
+    memcpy(out, name.ptr, name.len);
+    out[name.len] = 0;
+    return true;
 }
 
-/* Under the lock. False: too many are waiting. */
+/* To lower case; false: it can be no name. */
 static bool
-enter(struct resolver *resolver, struct resolver_lookup *lookup, const struct result *numeric)
+fold_name(char *name)
 {
-    const struct result *known = numeric->code == 0 ? numeric : find_kept(resolver, lookup->name);
-    if (!known && resolver->queued_count == RESOLVER_QUEUE_MAX)
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+    for (char *at = name; *at; at++)
+        *at = str_lower_char(*at);
+    return name[strspn(name, allowed)] == 0;
+}
+
+/* False: too many are waiting, or no memory or thread. */
+static bool
+wait_for_name(struct resolver *resolver, struct resolver_lookup *lookup, uint32_t hash,
+              const char *name)
+{
+    if (resolver->waiting_count == RESOLVER_WAITING_MAX || !start_thread(resolver))
         return false;
-    append(resolver, lookup);
-    resolver->queued_count++;
-    if (known)
-        send_answer(resolver, lookup, known);
-    else
-        pthread_cond_signal(&resolver->wake);
+    lookup->query = find_query(resolver, hash, name);
+    if (!lookup->query) {
+        lookup->query = query_new(resolver, hash, name);
+        wake_thread(resolver);
+    }
+    if (!lookup->query)
+        return false;
+    list_append(&lookup->query->waiting, &lookup->link);
+    resolver->waiting_count++;
+    return true;
+}
+
+static bool
+enter_name(struct resolver *resolver, struct resolver_lookup *lookup, const char *name)
+{
+    uint32_t hash = hash_name(name);
+    pthread_mutex_lock(&resolver->lock);
+    struct result *kept = find_kept(resolver, hash, name);
+    if (kept)
+        send_result(resolver, lookup, kept);
+    bool entered = kept || wait_for_name(resolver, lookup, hash, name);
+    pthread_mutex_unlock(&resolver->lock);
+    return entered;
+}
+
+static bool
+enter_numeric(struct resolver *resolver, struct resolver_lookup *lookup, const char *name,
+              const struct dns_answer *numeric)
+{
+    struct result *result = result_new(name, numeric, NUMERIC_S);
+    if (!result)
+        return false;
+    pthread_mutex_lock(&resolver->lock);
+    send_result(resolver, lookup, result);
+    pthread_mutex_unlock(&resolver->lock);
+    result_unref(result);
     return true;
 }
 
@@ -346,32 +587,30 @@ struct resolver_lookup *
 resolver_lookup(struct resolver *resolver, struct str name, uint16_t port, struct loop *loop,
                 resolver_callback *callback, void *arg)
 {
-    struct result numeric;
-    struct resolver_lookup *lookup = new_lookup(resolver, name, port, loop);
+    char text[NAME_MAX_LEN + 1];
+    struct dns_answer numeric;
+    bool entered = false;
+    if (!copy_name(text, name))
+        return NULL;
+    struct resolver_lookup *lookup = malloc(sizeof *lookup);
     if (!lookup)
         return NULL;
-    lookup->callback = callback;
-    lookup->arg = arg;
-    ask(getaddrinfo, lookup->name, AI_NUMERICHOST, &numeric);
-    pthread_mutex_lock(&resolver->lock);
-    bool entered = enter(resolver, lookup, &numeric);
-    pthread_mutex_unlock(&resolver->lock);
+    *lookup = (struct resolver_lookup){
+        .post.run = run_posted,
+        .resolver = resolver,
+        .loop = loop,
+        .callback = callback,
+        .arg = arg,
+        .port = port,
+    };
+    if (dns_read_numeric(text, &numeric))
+        entered = enter_numeric(resolver, lookup, text, &numeric);
+    else if (fold_name(text))
+        entered = enter_name(resolver, lookup, text);
     if (entered)
         return lookup;
     free(lookup);
     return NULL;
-}
-
-/* Under the lock. Whether it was freed. */
-static bool
-drop(struct resolver *resolver, struct resolver_lookup *lookup)
-{
-    lookup->cancelled = true;
-    if (lookup->state != QUEUED)
-        return false;
-    unlink_lookup(resolver, lookup);
-    free(lookup);
-    return true;
 }
 
 void
@@ -379,21 +618,38 @@ resolver_cancel(struct resolver_lookup *lookup)
 {
     struct resolver *resolver = lookup->resolver;
     pthread_mutex_lock(&resolver->lock);
-    drop(resolver, lookup);
+    bool waiting = lookup->query != NULL;
+    if (waiting)
+        stop_waiting(lookup);
+    lookup->cancelled = true;
     pthread_mutex_unlock(&resolver->lock);
+    if (waiting)
+        free_lookup(lookup);
+}
+
+static void
+drop_of_loop(struct link *list, const struct loop *loop)
+{
+    struct link *next, *link = list->next;
+    for (; link != list; link = next) {
+        struct resolver_lookup *lookup = lookup_of_link(link);
+        next = link->next;
+        if (lookup->loop != loop)
+            continue;
+        if (lookup->query)
+            stop_waiting(lookup);
+        else
+            list_remove(link);
+        free_lookup(lookup);
+    }
 }
 
 void
 resolver_detach(struct resolver *resolver, struct loop *loop)
 {
     pthread_mutex_lock(&resolver->lock);
-    struct resolver_lookup *next, *lookup = resolver->lookups;
-    for (; lookup; lookup = next) {
-        next = lookup->next;
-        if (lookup->loop != loop || drop(resolver, lookup) || lookup->state == ASKED)
-            continue;
-        unlink_lookup(resolver, lookup); /* POSTED: the loop runs no more */
-        free(lookup);
-    }
+    for (struct query *query = resolver->queries; query; query = query->next)
+        drop_of_loop(&query->waiting, loop);
+    drop_of_loop(&resolver->posted, loop); /* the loop runs no more */
     pthread_mutex_unlock(&resolver->lock);
 }
