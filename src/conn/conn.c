@@ -53,6 +53,12 @@ conn_set_deadline(struct conn *conn, uint64_t ns)
     timer_set(loop_timers(loop), &conn->timer, loop_now_ns(loop) + ns);
 }
 
+void
+conn_clear_deadline(struct conn *conn)
+{
+    timer_clear(loop_timers(conn->sock.loop), &conn->timer);
+}
+
 static void
 conn_timed_out(struct timer *timer)
 {

@@ -201,8 +201,9 @@ ssize_t conn_send_pages(struct conn *conn, struct str head, const char *pages,
 /* See sock_yield. Returns SOCK_PENDING. */
 ssize_t conn_yield(struct conn *conn) MUST_USE;
 
-/* Sets the deadline to `ns` from now. */
+/* Sets the deadline to `ns` from now, or waits without one. */
 void conn_set_deadline(struct conn *conn, uint64_t ns);
+void conn_clear_deadline(struct conn *conn);
 
 /* The first bytes belong to another protocol: its session takes them, and the place of the one that
  * calls, which is given back. That must return at once. */

@@ -9,6 +9,8 @@
 #include "http/status.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* One loop (h1_run) drives the session over its input: it decodes heads, fills the output with
@@ -23,6 +25,7 @@
 
 enum h1_state {
     H1_HEAD,    /* decoding a request head */
+    H1_WAIT,    /* the request runs, and there is no response yet */
     H1_DISCARD, /* the response is ready; throwing away a request body that nobody wanted */
     H1_RESPOND, /* the response is being put out */
     H1_LAST,    /* the last response is in the output: end when it has gone */
@@ -43,11 +46,14 @@ struct h1 {
     struct body_piece piece;   /* len 0: none */
     uint32_t out_len, out_off; /* filled, and already taken by the kernel */
     uint8_t state;
-    uint8_t end;    /* enum conn_end of H1_LAST */
-    bool starved;   /* the head needs more bytes than there are */
-    bool head_put;  /* the response head is in the output */
-    bool body_open; /* more of the response body can be pulled */
+    uint8_t end;       /* enum conn_end of H1_LAST */
+    bool starved;      /* the head needs more bytes than there are */
+    bool head_put;     /* the response head is in the output */
+    bool body_open;    /* more of the response body can be pulled */
+    bool body_pending; /* nothing can be pulled until the request is woken */
     bool close_after;
+    bool chunked;    /* the response body is sent in chunks */
+    bool chunk_open; /* the line end behind the last one is owed */
     bool piece_is_body;
     bool splice;                 /* the piece goes out without being copied */
     struct access_record record; /* kept only while there is an access log */
@@ -58,9 +64,10 @@ struct h1 {
 
 /* Room in `out` with which a response may be started: for the status line and date always, and for
  * most heads whole. */
-enum { OUT_ROOM_MIN = 1024 };
+enum { OUT_ROOM_MIN = 1024, CHUNK_LINE_MAX = 22 };
 
 static void h1_run(struct h1 *h1, struct str input, bool from_stash);
+static void h1_woken(struct req *req);
 
 static struct h1 *
 h1_of(struct session *session)
@@ -83,6 +90,8 @@ h1_acquire(struct conn *conn)
             return NULL;
         memset(h1, 0, offsetof(struct h1, req));
         req_init(&h1->req, pool->req_env, h1->fields, fields_max);
+        h1->req.head_moves = true;
+        h1->req.woken = h1_woken;
         buf_init(&h1->stash, (size_t)pool->config.head_max + CONN_STASH_SLACK);
     }
     h1->conn = conn;
@@ -90,7 +99,8 @@ h1_acquire(struct conn *conn)
     h1->out_len = h1->out_off = 0;
     h1->piece.len = 0;
     h1->head_started_ns = 0;
-    h1->starved = h1->body_open = h1->close_after = false;
+    h1->starved = h1->body_open = h1->body_pending = h1->close_after = h1->chunked = false;
+    h1->req.fd = conn->sock.fd;
     h1->req.is_admin = conn->is_admin;
     h1->req.is_tls = conn->is_tls;
     h1->req.tls = conn->tls;
@@ -194,7 +204,8 @@ h1_must_close(const struct h1 *h1)
     return h1->req.response.close || !head->keep_alive || conn->pool->draining ||
            (requests_max && conn->request_count >= requests_max) ||
            (head->body_kind != HTTP_BODY_NONE && head->expect_continue) ||
-           (head->body_kind == HTTP_BODY_LENGTH && head->content_length > CONN_DISCARD_MAX);
+           (head->body_kind == HTTP_BODY_LENGTH && head->content_length > CONN_DISCARD_MAX) ||
+           (h1->req.response.unknown_len && head->version_minor == 0);
 }
 
 /* Puts the response head out; whole blocks that do not fit go into one piece of the request's
@@ -207,7 +218,11 @@ h1_put_head(struct h1 *h1)
     for (unsigned i = 0; i < response->block_count; i++)
         blocks_len += response->blocks[i].len;
     struct str connection = STR("\r\n");
-    if (h1->close_after)
+    if (h1->chunked)
+        connection = h1->close_after
+                         ? STR("Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+                         : STR("Transfer-Encoding: chunked\r\n\r\n");
+    else if (h1->close_after)
         connection = STR("Connection: close\r\n\r\n");
     else if (h1->req.head.version_minor == 0)
         connection = STR("Connection: keep-alive\r\n\r\n");
@@ -232,27 +247,57 @@ h1_put_head(struct h1 *h1)
     return true;
 }
 
-/* Pulls the body until it is in the output or the output is full. False: the body failed. */
+/* The line that begins a chunk of `len` bytes (RFC 9112 section 7.1), behind the end of the one
+ * before; the last chunk, of 0, with the end of the body. */
+static void
+out_append_chunk_line(struct h1 *h1, uint64_t len)
+{
+    char line[CHUNK_LINE_MAX + 1];
+    int line_len = snprintf(line, sizeof line, "%s%" PRIx64 "\r\n%s", h1->chunk_open ? "\r\n" : "",
+                            len, len ? "" : "\r\n");
+    must(line_len > 0 && line_len <= CHUNK_LINE_MAX);
+    out_append(h1, str_make(line, (size_t)line_len));
+    h1->chunk_open = len > 0;
+}
+
+/* Puts a piece of the body into the output, or makes it what goes out behind that. */
+static void
+h1_put_piece(struct h1 *h1, const struct body_piece *piece)
+{
+    if (h1->chunked)
+        out_append_chunk_line(h1, piece->len);
+    if (piece->mem.ptr && piece->len <= CONN_COPY_MAX && piece->len <= out_room(h1)) {
+        out_append(h1, piece->mem);
+        h1->sent_len += piece->len;
+    } else {
+        h1->piece = *piece;
+        h1->piece_is_body = true;
+    }
+    h1->splice = h1->piece.constant && h1->piece.len >= CONN_SPLICE_MIN;
+}
+
+/* Pulls the body until it is in the output, the output is full, or there is no more for now. False:
+ * the body failed. */
 static bool
 h1_put_body(struct h1 *h1)
 {
     while (h1->body_open && h1->piece.len == 0) {
         struct body_piece piece;
+        if (h1->chunked && out_room(h1) < CHUNK_LINE_MAX)
+            return true;
         switch (body_pull(&h1->req.body, &piece)) {
         case BODY_END:
             h1->body_open = false;
+            if (h1->chunked)
+                out_append_chunk_line(h1, 0);
             break;
+        case BODY_PENDING:
+            h1->body_pending = true;
+            return true;
         case BODY_FAILED:
             return false;
         case BODY_PIECE:
-            if (piece.mem.ptr && piece.len <= CONN_COPY_MAX && piece.len <= out_room(h1)) {
-                out_append(h1, piece.mem);
-                h1->sent_len += piece.len;
-            } else {
-                h1->piece = piece;
-                h1->piece_is_body = true;
-            }
-            h1->splice = h1->piece.constant && h1->piece.len >= CONN_SPLICE_MIN;
+            h1_put_piece(h1, &piece);
             break;
         }
     }
@@ -357,10 +402,13 @@ h1_start_response(struct h1 *h1)
     struct req *req = &h1->req;
     h1->sent_len = 0;
     h1->state = H1_RESPOND;
-    h1->head_put = false;
+    h1->head_put = h1->body_pending = h1->chunk_open = false;
     h1->body_open = true;
-    if (req->head.method == HTTP_METHOD_HEAD || !http_status_has_body(req->response.status))
+    h1->chunked = req->response.unknown_len && req->head.version_minor > 0;
+    if (req->head.method == HTTP_METHOD_HEAD || !http_status_has_body(req->response.status)) {
         body_close(&req->body);
+        h1->chunked = false;
+    }
 }
 
 /* Answers what cannot be served, in place of a response that may already be prepared, and ends the
@@ -391,16 +439,12 @@ h1_next_request(struct h1 *h1)
     h1_head_decoder_init(&h1->decoder, &h1->req.head, h1->conn->pool->config.head_max);
 }
 
+/* There is a response. */
 static void
-h1_run_request(struct h1 *h1)
+h1_answered(struct h1 *h1)
 {
-    struct conn *conn = h1->conn;
     const struct http_head *head = &h1->req.head;
-    h1->started_ns = loop_now_ns(conn->sock.loop);
-    h1->end = CONN_END_DONE;
-    conn->request_count++;
-    req_run(&h1->req);
-    if (conn->pool->log)
+    if (h1->conn->pool->log)
         h1_note_for_log(h1);
     h1->close_after = h1_must_close(h1);
     if (head->body_kind == HTTP_BODY_NONE || h1->close_after) {
@@ -414,6 +458,20 @@ h1_run_request(struct h1 *h1)
         h1_chunk_decoder_init(&h1->chunks);
     else if (h1->body_left == 0)
         h1_start_response(h1);
+}
+
+static void
+h1_run_request(struct h1 *h1)
+{
+    struct conn *conn = h1->conn;
+    h1->started_ns = loop_now_ns(conn->sock.loop);
+    h1->end = CONN_END_DONE;
+    conn->request_count++;
+    req_run(&h1->req);
+    if (h1->req.waits)
+        h1->state = H1_WAIT;
+    else
+        h1_answered(h1);
 }
 
 /* Whether the input may be the preface of HTTP/2: only as the first bytes of a plain connection; it
@@ -528,7 +586,7 @@ h1_can_go_on(const struct h1 *h1, struct str input)
     case H1_DISCARD:
         return input.len > 0;
     case H1_RESPOND:
-        return h1->piece.len == 0 && out_room(h1) >= OUT_ROOM_MIN;
+        return h1->piece.len == 0 && out_room(h1) >= OUT_ROOM_MIN && !h1->body_pending;
     default:
         return false;
     }
@@ -565,6 +623,8 @@ h1_settle(struct h1 *h1)
     const struct conn_config *config = &conn->pool->config;
     if (h1->state == H1_LAST) {
         conn_finish(conn, h1->end);
+    } else if (h1->state == H1_WAIT || h1->state == H1_RESPOND) {
+        conn_clear_deadline(conn); /* whoever is waited for has one */
     } else if (conn->peer_ended && (h1->state == H1_DISCARD || h1->stash.len)) {
         h1_refuse(h1, 400, STR("the request ended early"), CONN_END_BAD_REQUEST);
         h1_run(h1, buf_str(&h1->stash), true);
@@ -658,6 +718,22 @@ h1_timeout(struct session *session)
     } else {
         conn_drop(h1->conn, CONN_END_IO_TIMEOUT, true);
     }
+}
+
+/* The request that was waited for has a response, or its body more to send. */
+static void
+h1_woken(struct req *req)
+{
+    struct h1 *h1 = (struct h1 *)((char *)req - offsetof(struct h1, req));
+    if (h1->state == H1_WAIT && !req->waits)
+        h1_answered(h1);
+    else if (h1->state == H1_RESPOND && h1->body_pending)
+        h1->body_pending = false;
+    else
+        return;
+    h1->turn_len = 0;
+    h1->starved = false;
+    h1_run(h1, buf_str(&h1->stash), true);
 }
 
 const struct session_ops h1_session_ops = {

@@ -52,48 +52,18 @@ h2_allows(struct h2 *h2, enum h2_flood_kind kind)
 
 /* --- what nghttp2 calls --- */
 
-/* The head of a frame has come, whatever becomes of the frame. Frames of unknown types are skipped
- * by nghttp2 without a call. */
+/* The head of a frame has come, and nghttp2 does not skip the frame. */
 static int
 on_frame_begun(nghttp2_session *ng, const nghttp2_frame_hd *head, void *arg)
 {
     struct h2 *h2 = arg;
-    enum h2_flood_kind kind;
     if (h2->settings_seen && head->type != NGHTTP2_CONTINUATION)
         h2->head_started_ns = 0; /* of a block that was given up */
-    switch (head->type) {
-    case NGHTTP2_DATA:
-        if (head->length || head->flags & NGHTTP2_FLAG_END_STREAM)
-            return 0;
-        kind = H2_FLOOD_EMPTY_DATA;
-        break;
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_CONTINUATION:
-        return 0;
-    case NGHTTP2_RST_STREAM:
+    if (head->type == NGHTTP2_HEADERS && head->stream_id > h2->last_id)
+        h2->last_id = head->stream_id;
+    else if (head->type == NGHTTP2_RST_STREAM)
         h2_count(&h2->conn->pool->counters.h2_resets, 1);
-        kind = H2_FLOOD_RESET;
-        break;
-    case NGHTTP2_SETTINGS:
-        kind = H2_FLOOD_SETTINGS;
-        break;
-    case NGHTTP2_PING:
-        kind = H2_FLOOD_PING;
-        break;
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_PRIORITY_UPDATE:
-        kind = H2_FLOOD_PRIORITY;
-        break;
-    case NGHTTP2_WINDOW_UPDATE:
-        kind = H2_FLOOD_WINDOW_UPDATE;
-        break;
-    case NGHTTP2_GOAWAY:
-        kind = H2_FLOOD_GOAWAY;
-        break;
-    default: /* a client sends no other */
-        return 0;
-    }
-    return h2_allows(h2, kind) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return 0;
 }
 
 static int
@@ -278,6 +248,8 @@ h2_pool_new(void)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_received);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_closed);
+    nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, h2_priority_received);
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, h2_priority_ended);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, on_data_put);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_sent);
@@ -287,7 +259,7 @@ h2_pool_new(void)
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_outbound_ack(option, H2_ACKS_MAX);
     nghttp2_option_set_max_continuations(option, H2_CONTINUATIONS_MAX);
-    nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+    nghttp2_option_set_user_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
     return pool;
 }
 
@@ -346,6 +318,7 @@ h2_release(struct session *session)
         free(h2->out);
     }
     h2_count(&h2->conn->pool->counters.h2_sessions, (uint64_t)-1);
+    free(h2->priorities);
     free(h2);
 }
 
@@ -362,6 +335,7 @@ h2_acquire(struct conn *conn)
     h2->pool = conns->h2;
     h2->end = CONN_END_DONE;
     h2->flood_kind = H2_FLOOD_KIND_COUNT;
+    h2_flood_init(&h2->flood);
     h2->head_started_ns = now_ns(h2);
     h2_count(&conns->counters.h2_sessions, 1);
     if (nghttp2_session_server_new2(&h2->ng, h2->pool->callbacks, h2, h2->pool->option) != 0 ||
@@ -619,6 +593,15 @@ h2_run(struct h2 *h2)
     h2_settle(h2);
 }
 
+void
+h2_woken(struct h2 *h2, int error)
+{
+    h2->turn_len = 0;
+    if (error && !h2->failed)
+        h2_fail_fatally(h2, error);
+    h2_run(h2);
+}
+
 /* --- what the connection calls --- */
 
 static void
@@ -627,9 +610,15 @@ h2_received(struct session *session, const char *data, size_t len)
     struct h2 *h2 = h2_of(session);
     h2->turn_len = 0;
     if (!h2->failed) {
-        ssize_t used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)data, len);
-        if (used < 0)
+        enum h2_flood_kind kind;
+        size_t allowed = h2_flood_watch(&h2->flood, str_make(data, len), now_ns(h2), &kind);
+        ssize_t used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)data, allowed);
+        if (used < 0) {
             h2_fail_fatally(h2, (int)used);
+        } else if (allowed < len) {
+            h2->flood_kind = (uint8_t)kind;
+            h2_fail_fatally(h2, 0);
+        }
     }
     h2_run(h2);
 }

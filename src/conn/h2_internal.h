@@ -1,7 +1,7 @@
 /* h2_internal: what the files of the HTTP/2 session share. h2.c holds the session: input, output,
  * deadlines, ends. h2_stream.c holds its streams: header fields to a request, response to header
- * fields and DATA. Streams never end the connection; they leave a mark that the session acts on
- * when nghttp2 has returned.
+ * fields and DATA. h2_priority.c holds PRIORITY_UPDATE frames. Streams never end the connection;
+ * they leave a mark that the session acts on when nghttp2 has returned.
  */
 #ifndef TARN_CONN_H2_INTERNAL_H
 #define TARN_CONN_H2_INTERNAL_H
@@ -12,8 +12,6 @@
 #include "http/h2_head.h"
 
 #include <nghttp2/nghttp2.h>
-
-enum { H2_FRAME_HEAD_LEN = 9 };
 
 /* Frames on their way out. */
 struct h2_output {
@@ -36,10 +34,11 @@ struct h2_stream {
     struct h2_stream *prev, *next; /* in its session, by progress; or among spare ones */
     int32_t id;
     bool request_ended;
-    bool responded; /* the response has been handed over */
-    bool malformed; /* a stream error follows the answer */
-    bool body_open; /* more of the response body can be pulled */
-    bool complete;  /* the whole response is in the output */
+    bool responded;    /* the response has been handed over */
+    bool malformed;    /* a stream error follows the answer */
+    bool body_open;    /* more of the response body can be pulled */
+    bool body_pending; /* but not until the request is woken */
+    bool complete;     /* the whole response is in the output */
     char status[3];
     uint64_t received_len; /* of the request body */
     uint64_t sent_len;     /* of the response body */
@@ -67,9 +66,11 @@ struct h2 {
     uint64_t pending_ns;      /* when the kernel last took something of what is pending */
     uint64_t notice_ns;       /* the first GOAWAY of a graceful end; 0: none */
     struct h2_flood flood;
-    char last[64];      /* the GOAWAY of a session that failed */
-    uint8_t end;        /* enum conn_end, when the session has nothing left */
-    uint8_t flood_kind; /* of an excess that was noticed; H2_FLOOD_KIND_COUNT: none */
+    struct h2_priorities *priorities; /* NULL: no PRIORITY_UPDATE frame has come */
+    int32_t last_id;                  /* highest stream that a HEADERS frame has named */
+    char last[64];                    /* the GOAWAY of a session that failed */
+    uint8_t end;                      /* enum conn_end, when the session has nothing left */
+    uint8_t flood_kind;               /* of an excess that was noticed; H2_FLOOD_KIND_COUNT: none */
     bool settings_seen;
     bool last_said;     /* the last GOAWAY has been queued */
     bool failed;        /* nghttp2's session is not to be used again */
@@ -87,8 +88,22 @@ h2_count(uint64_t *counter, uint64_t add)
 bool h2_allows(struct h2 *h2, enum h2_flood_kind kind);
 /* The last GOAWAY: nothing after `last_id` will be answered. */
 void h2_say_last(struct h2 *h2, int32_t last_id, enum conn_end end);
+/* A request was woken; `error` of nghttp2 came of it, or 0. The session goes on, and may end. */
+void h2_woken(struct h2 *h2, int error);
 /* Bytes of a frame, its head included, for which the output has room. */
 size_t h2_output_room(const struct h2 *h2);
+
+/* --- priorities --- */
+
+/* Gives an open stream its priority. 0, or a fatal error of nghttp2. */
+int h2_priority_set(struct h2 *h2, int32_t id, const struct h2_priority *priority) MUST_USE;
+/* What a PRIORITY_UPDATE frame has said of a stream that opens. False: nothing, and *priority stays
+ * as it is. */
+bool h2_priority_find(const struct h2 *h2, int32_t id, struct h2_priority *priority);
+/* What nghttp2 calls with the payload of a PRIORITY_UPDATE frame, and at its end. */
+int h2_priority_received(nghttp2_session *ng, const nghttp2_frame_hd *head, const uint8_t *data,
+                         size_t len, void *arg);
+int h2_priority_ended(nghttp2_session *ng, void **payload, const nghttp2_frame_hd *head, void *arg);
 
 /* --- streams --- */
 

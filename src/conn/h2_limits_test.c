@@ -34,6 +34,74 @@ an_allowance_refills_with_time(void **state)
     assert_false(h2_flood_allows(&flood, H2_FLOOD_PING, now_ns));
 }
 
+/* Some frames, and then one PING too many. Returns where its head begins. */
+static size_t
+make_ping_flood(struct buf *out)
+{
+    buf_init(out, 65536);
+    put_preface(out);
+    put_frame(out, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, BLOCK_GET);
+    put_frame(out, NGHTTP2_DATA, 0, 1, STR("\0\0\0\6\0\0\0\0\0\0\0\0\6\0\0\0\0\0"));
+    for (unsigned i = 0; i < 128; i++)
+        put_frame(out, NGHTTP2_PING, 0, 0, STR("12345678"));
+    size_t end = out->len;
+    put_frame(out, NGHTTP2_PING, 0, 0, STR("12345678"));
+    put_frame(out, NGHTTP2_PING, 0, 0, STR("12345678"));
+    return end;
+}
+
+/* However the bytes are cut, the same frame is one too many, and what is before it is let through.
+ */
+static void
+frames_are_counted_across_cuts(void **state)
+{
+    struct buf bytes;
+    size_t end = make_ping_flood(&bytes);
+    for (size_t step = 1; step <= bytes.len; step++) {
+        struct h2_flood flood;
+        enum h2_flood_kind kind = H2_FLOOD_KIND_COUNT;
+        size_t at = 0, taken, given;
+        h2_flood_init(&flood);
+        do {
+            struct str piece = str_first(str_skip(buf_str(&bytes), at), step);
+            given = piece.len;
+            taken = h2_flood_watch(&flood, piece, 1000 * MS, &kind);
+            at += taken;
+        } while (taken == given && at < bytes.len);
+        /* The beginning of its head may have gone with an earlier piece. */
+        if (at < end || at >= end + H2_FRAME_HEAD_LEN || kind != H2_FLOOD_PING)
+            fail_msg("in steps of %zu: %zu of %zu, kind %u", step, at, end, kind);
+        if (step == bytes.len)
+            assert_int_equal(at, end);
+    }
+    buf_deinit(&bytes);
+}
+
+/* As many frames of unknown types as come with requests are no flood, however many they are. */
+static void
+a_request_may_bring_frames_with_it(void **state)
+{
+    for (unsigned more = 0; more < 2; more++) {
+        struct h2_flood flood;
+        enum h2_flood_kind kind = H2_FLOOD_KIND_COUNT;
+        struct buf bytes;
+        buf_init(&bytes, 1 << 20);
+        put_preface(&bytes);
+        for (uint32_t id = 1; id < 2 * 1000; id += 2) {
+            put_frame(&bytes, NGHTTP2_PRIORITY_UPDATE, 0, 0, STR("\0\0\0\1u=1"));
+            put_frame(&bytes, NGHTTP2_HEADERS, 5, id, BLOCK_GET);
+            for (unsigned i = 0; i < H2_REQUEST_FRAMES + more; i++)
+                put_frame(&bytes, 0x2a, 0, id, STR("grease"));
+        }
+        h2_flood_init(&flood);
+        size_t taken = h2_flood_watch(&flood, buf_str(&bytes), 1000 * MS, &kind);
+        assert_int_equal(taken == bytes.len, !more);
+        if (more)
+            assert_int_equal(kind, H2_FLOOD_UNKNOWN);
+        buf_deinit(&bytes);
+    }
+}
+
 /* --- floods --- */
 
 /* The last GOAWAY of what came in: its code, and its text. False: none came. */
@@ -72,6 +140,8 @@ static const struct flood_row floods[] = {
     {"priority", H2_FLOOD_PRIORITY, 512, NGHTTP2_PRIORITY, 0, false, STR_INIT("\0\0\0\0\1"), 1},
     {"priority", H2_FLOOD_PRIORITY, 512, NGHTTP2_PRIORITY_UPDATE, 0, false, STR_INIT("\0\0\0\1u=1"),
      0},
+    {"unknown", H2_FLOOD_UNKNOWN, 256, 0x2a, 0xff, false, STR_INIT("grease"), 7},
+    {"unknown", H2_FLOOD_UNKNOWN, 256, NGHTTP2_ALTSVC, 0, false, STR_INIT(""), 0},
     {"empty_data", H2_FLOOD_EMPTY_DATA, 64, NGHTTP2_DATA, 0, true, STR_INIT(""), 1},
     {"window_update", H2_FLOOD_WINDOW_UPDATE, 2048, NGHTTP2_WINDOW_UPDATE, 0, false,
      STR_INIT("\0\0\0\1"), 0},
@@ -131,6 +201,24 @@ assert_calmed(struct scene *scene, struct client *client, enum h2_flood_kind kin
     client_close(client);
     run_until(scene->world, scene_is_empty, scene);
     assert_ends(scene, CONN_END_H2_FLOOD, 1);
+}
+
+/* nghttp2 skips DATA of streams that have ended without a word. */
+static void
+data_of_closed_streams_counts(void **state)
+{
+    struct scene *scene = *state;
+    struct client client;
+    make_site(scene);
+    client_open(&client, scene);
+    put_preface(&client.out);
+    put_frame(&client.out, NGHTTP2_HEADERS, 5, 1, BLOCK_GET);
+    client_run_for(&client, 10);
+    assert_int_equal(scene->pool.counters.h2_streams, 0);
+    assert_int_equal(scene->env.counters.requests, 1);
+    for (unsigned i = 0; i < 100; i++)
+        put_frame(&client.out, NGHTTP2_DATA, 0, 1, STR(""));
+    assert_calmed(scene, &client, H2_FLOOD_EMPTY_DATA);
 }
 
 static void
@@ -394,7 +482,10 @@ run_group(const char *name)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_allowance_refills_with_time),
+        cmocka_unit_test(frames_are_counted_across_cuts),
+        cmocka_unit_test(a_request_may_bring_frames_with_it),
         scene_test(each_flood_ends_the_connection),
+        scene_test(data_of_closed_streams_counts),
         scene_test(rapid_resets_end_the_connection),
         scene_test(provoked_resets_end_the_connection),
         scene_test(continuations_without_end_end_the_connection),

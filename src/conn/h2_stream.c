@@ -22,6 +22,8 @@ enum {
     RESPONSE_FIELDS = 48,    /* header lines without memory of their own */
 };
 
+static void stream_woken(struct req *req);
+
 /* --- life --- */
 
 struct h2_stream *
@@ -39,11 +41,13 @@ h2_stream_open(struct h2 *h2, int32_t id)
         if (!stream)
             return NULL;
         req_init(&stream->req, conn->pool->req_env, stream->fields, config->fields_max);
+        stream->req.woken = stream_woken;
         buf_init(&stream->text, h2_head_text_max(config->head_max));
     }
     memset(stream, 0, offsetof(struct h2_stream, decoder));
     stream->h2 = h2;
     stream->id = id;
+    stream->req.fd = conn->sock.fd;
     stream->req.is_admin = conn->is_admin;
     stream->req.is_tls = conn->is_tls;
     stream->req.tls = conn->tls;
@@ -165,16 +169,17 @@ put_body(struct h2_stream *stream, char *out, size_t max)
 {
     struct body_piece *piece = &stream->piece;
     size_t put = 0;
-    while (stream->body_open && (piece->len == 0 || put < max)) {
+    while (stream->body_open && !stream->body_pending && (piece->len == 0 || put < max)) {
         if (piece->len == 0) {
             enum body_result result = body_pull(&stream->req.body, piece);
+            if (result == BODY_PIECE)
+                continue;
+            piece->len = 0;
             if (result == BODY_FAILED)
                 return -1;
-            if (result == BODY_END) {
-                stream->body_open = false;
-                piece->len = 0;
-            }
-            continue;
+            stream->body_pending = result == BODY_PENDING;
+            stream->body_open = stream->body_pending;
+            break;
         }
         size_t len = piece->len < max - put ? (size_t)piece->len : max - put;
         if (copy_piece(piece, out + put, len) != 0)
@@ -202,6 +207,8 @@ read_body(nghttp2_session *ng, int32_t id, uint8_t *unused, size_t length, uint3
     ssize_t put = put_body(stream, out, length < room ? length : room);
     if (put < 0)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (put == 0 && stream->body_pending)
+        return NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (!stream->body_open) {
         stream->complete = true;
@@ -318,13 +325,14 @@ refuse_error(struct h2_stream *stream, enum h2_head_error error)
 
 /* --- the request --- */
 
-/* Whether the answer waits for the end of the request. */
+/* Whether the answer waits: for an action, or for the end of the request. */
 static bool
-waits_for_body(const struct h2_stream *stream)
+must_wait(const struct h2_stream *stream)
 {
     const struct http_head *head = &stream->req.head;
-    return !stream->request_ended && !head->expect_continue && !stream->req.response.close &&
-           head->protocol_len == 0 && head->content_length <= CONN_DISCARD_MAX;
+    return stream->req.waits ||
+           (!stream->request_ended && !head->expect_continue && !stream->req.response.close &&
+            head->protocol_len == 0 && head->content_length <= CONN_DISCARD_MAX);
 }
 
 int
@@ -342,15 +350,14 @@ h2_stream_run(struct h2_stream *stream, bool ends)
         h2_say_last(h2, stream->id, CONN_END_DONE);
     if (error != H2_HEAD_OK)
         return refuse_error(stream, error);
-    if (decoder->has_priority) {
-        nghttp2_extpri priority = {decoder->priority.urgency, decoder->priority.incremental};
-        int result =
-            nghttp2_session_change_extpri_stream_priority(h2->ng, stream->id, &priority, false);
-        if (nghttp2_is_fatal(result))
+    struct h2_priority priority = decoder->priority;
+    if (h2_priority_find(h2, stream->id, &priority) || decoder->has_priority) {
+        int result = h2_priority_set(h2, stream->id, &priority);
+        if (result != 0)
             return result;
     }
     req_run(&stream->req);
-    return waits_for_body(stream) ? 0 : respond(stream);
+    return must_wait(stream) ? 0 : respond(stream);
 }
 
 int
@@ -363,7 +370,7 @@ h2_stream_data(struct h2_stream *stream, size_t len)
         return 0;
     if (head->body_kind == HTTP_BODY_LENGTH && stream->received_len > head->content_length)
         return refuse_error(stream, H2_HEAD_LENGTH_MISMATCH);
-    return stream->received_len > CONN_DISCARD_MAX ? respond(stream) : 0;
+    return stream->received_len > CONN_DISCARD_MAX && !stream->req.waits ? respond(stream) : 0;
 }
 
 int
@@ -375,7 +382,24 @@ h2_stream_end(struct h2_stream *stream)
         return 0;
     if (head->body_kind == HTTP_BODY_LENGTH && stream->received_len != head->content_length)
         return refuse_error(stream, H2_HEAD_LENGTH_MISMATCH);
-    return respond(stream);
+    return must_wait(stream) ? 0 : respond(stream);
+}
+
+/* The request has a response now, or its body more to send. */
+static void
+stream_woken(struct req *req)
+{
+    struct h2_stream *stream = (struct h2_stream *)((char *)req - offsetof(struct h2_stream, req));
+    int result = 0;
+    if (!stream->responded && !must_wait(stream)) {
+        result = respond(stream);
+    } else if (stream->body_pending) {
+        stream->body_pending = false;
+        result = nghttp2_session_resume_data(stream->h2->ng, stream->id);
+        if (result == NGHTTP2_ERR_INVALID_ARGUMENT) /* it was not deferred yet */
+            result = 0;
+    }
+    h2_woken(stream->h2, result);
 }
 
 int

@@ -2,7 +2,8 @@
  *
  * The session asks for the next piece when it can send more, so a slow client slows whatever
  * produces the body, and nothing is collected whole. A piece is bytes in memory or a range of a
- * file; the session does not know what kind of body gave it. A body is embedded in its request.
+ * file; the session does not know what kind of body gave it. A body is embedded in its request. One
+ * that depends on something outside, an upstream or a download, may have no piece yet.
  *
  * Thread rule: the worker's. Memory: a piece stays good until the next pull or body_close.
  */
@@ -25,7 +26,8 @@ struct body_piece {
 enum body_result {
     BODY_PIECE,
     BODY_END,
-    BODY_FAILED, /* cannot go on: the transfer must break, never end cleanly */
+    BODY_PENDING, /* nothing yet: whoever produces it calls req_wake when there is */
+    BODY_FAILED,  /* cannot go on: the transfer must break, never end cleanly */
 };
 
 struct body;
@@ -42,6 +44,7 @@ struct body_part {
 
 struct body {
     const struct body_ops *ops; /* NULL: no body */
+    void *arg;                  /* of bodies made elsewhere; the rest is for those made here */
     const struct site_content *content;
     int fd;         /* of content without mem */
     bool file_open; /* fd is the content's */

@@ -8,24 +8,11 @@
 enum { METRICS_MAX = 1 << 20 };
 
 static void
-respond_document(struct req *req, int status, const char *type, struct str body)
-{
-    struct str block = arena_printf(&req->arena,
-                                    "Content-Length: %zu\r\nContent-Type: %s\r\nCache-Control: "
-                                    "no-store\r\nX-Content-Type-Options: nosniff\r\n",
-                                    body.len, type);
-    req->response.status = (uint16_t)status;
-    req->response.body_len = body.len;
-    req_add_block(req, block);
-    body_set_text(&req->body, body);
-}
-
-static void
 respond_health(struct req *req, const char *status, int code)
 {
-    respond_document(req, code, "application/json",
-                     arena_printf(&req->arena, "{\"status\":\"%s\",\"timestamp\":\"%lld\"}\n",
-                                  status, (long long)req->env->now_s));
+    req_respond_document(req, code, "application/json",
+                         arena_printf(&req->arena, "{\"status\":\"%s\",\"timestamp\":\"%lld\"}\n",
+                                      status, (long long)req->env->now_s));
 }
 
 static void
@@ -37,7 +24,7 @@ respond_metrics(struct req *req)
     struct str copy = arena_copy(&req->arena, buf_str(&text));
     buf_deinit(&text);
     if (copy.ptr)
-        respond_document(req, 200, "text/plain; version=0.0.4; charset=utf-8", copy);
+        req_respond_document(req, 200, "text/plain; version=0.0.4; charset=utf-8", copy);
     else
         req_respond_error(req, 500);
 }

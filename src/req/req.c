@@ -66,6 +66,19 @@ req_respond_text(struct req *req, int status, struct str text, struct str extra)
 }
 
 void
+req_respond_document(struct req *req, int status, const char *type, struct str body)
+{
+    struct str block = arena_printf(&req->arena,
+                                    "Content-Length: %zu\r\nContent-Type: %s\r\nCache-Control: "
+                                    "no-store\r\nX-Content-Type-Options: nosniff\r\n",
+                                    body.len, type);
+    req->response.status = (uint16_t)status;
+    req->response.body_len = body.len;
+    req_add_block(req, block);
+    body_set_text(&req->body, body);
+}
+
+void
 req_respond_error(struct req *req, int status)
 {
     struct str reason = http_status_reason(status);
@@ -196,7 +209,55 @@ req_answer(struct req *req)
         req_redirect_to_https(req);
         return;
     }
-    req_static(req);
+    const struct req_action *action = &req->env->action;
+    if (!action->answer || !action->answer(req, action->arg))
+        req_static(req);
+}
+
+/* Where a run of the old head's bytes is now. */
+static struct str
+moved(const struct req *req, const char *before, struct str s)
+{
+    return str_make(req->head.base + (s.ptr - before), s.len);
+}
+
+/* Copies the head to the request's own memory. */
+static void
+req_keep_head(struct req *req)
+{
+    struct target *target = &req->target;
+    const char *before = req->head.base, *end = before + req->head.len;
+    req->head.base = arena_copy(&req->arena, str_make(before, req->head.len)).ptr;
+    if (!req->head.base) { /* nothing of it may be looked at any more */
+        req->head.base = before;
+        return;
+    }
+    struct str *const borrowed[] = {&target->scheme, &target->authority, &target->path,
+                                    &target->query, &req->path};
+    for (unsigned i = 0; i < sizeof borrowed / sizeof *borrowed; i++)
+        if (borrowed[i]->ptr >= before && borrowed[i]->ptr < end)
+            *borrowed[i] = moved(req, before, *borrowed[i]);
+}
+
+bool
+req_wait(struct req *req, const struct body_ops *ops, void *arg)
+{
+    if (req->head_moves)
+        req_keep_head(req);
+    if (arena_overflowed(&req->arena))
+        return false; /* req_run answers */
+    req->body.ops = ops;
+    req->body.arg = arg;
+    req->waits = true;
+    return true;
+}
+
+void
+req_wake(struct req *req)
+{
+    if (!req->waits && arena_overflowed(&req->arena) && !req->response.close)
+        req_respond_error(req, 500);
+    req->woken(req);
 }
 
 void
@@ -223,6 +284,7 @@ void
 req_end(struct req *req)
 {
     body_close(&req->body);
+    req->waits = false;
     if (req->response.status) {
         struct req_counters *counters = &req->env->counters;
         unsigned class = req->response.status / 100;

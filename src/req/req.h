@@ -2,8 +2,7 @@
  *
  * A session (conn/) decodes a head into req->head, calls req_run, writes the response it finds in
  * req->response, pulls req->body, and calls req_end. The pipeline in between is host check, health
- * endpoints, then an action that fills in the response. Scripts, proxy and cache will be further
- * actions behind the same interface.
+ * endpoints, then an action that fills in the response, at once or later.
  *
  * Thread rule: the worker that owns the connection. Memory: a request lives in a pool of its
  * worker; its arena is bounded by REQ_ARENA_MAX and is empty after req_end. The response borrows
@@ -45,6 +44,15 @@ struct req_counters {
     uint64_t requests;
 };
 
+struct req;
+
+/* An action of a layer that req/ does not know, plugged in by src/server/. */
+struct req_action {
+    /* Fills in the response, or makes the request wait (req_wait). False: not for this action. */
+    bool (*answer)(struct req *req, void *arg);
+    void *arg;
+};
+
 /* What all requests of one worker share. Borrowed by every request; outlives them. */
 struct req_env {
     struct site_pin *pin; /* the current snapshot */
@@ -59,7 +67,8 @@ struct req_env {
     char date[HTTP_DATE_LEN]; /* now_s as text */
     bool endpoints;           /* health endpoints answer on ordinary listeners */
     bool spa;
-    uint16_t redirect_port; /* plain requests are sent to https there; 0: served */
+    uint16_t redirect_port;   /* plain requests are sent to https there; 0: served */
+    struct req_action action; /* tried before the site; answer NULL: none */
     /* The text of /metrics, appended to an empty buffer. NULL: none. */
     void (*render_metrics)(void *arg, struct buf *out);
     void *render_arg;
@@ -72,7 +81,8 @@ enum { RESPONSE_BLOCKS_MAX = 3 };
 struct response {
     uint16_t status;
     uint8_t block_count;
-    bool close; /* the connection cannot be used again */
+    bool close;       /* the connection cannot be used again */
+    bool unknown_len; /* of the body: the session marks its end */
     struct str blocks[RESPONSE_BLOCKS_MAX];
     uint64_t body_len; /* what Content-Length says, for the log */
 };
@@ -86,10 +96,14 @@ struct req {
     struct str path; /* normalised */
     struct response response;
     struct body body;
-    bool is_admin;          /* came in on the admin listener */
-    bool is_tls;            /* the scheme is https */
-    struct tls_stream *tls; /* the connection's; NULL: a plain one */
-    char text[160];         /* small header blocks, without touching the arena */
+    int fd;          /* the connection's, for its peer's address */
+    bool is_admin;   /* came in on the admin listener */
+    bool is_tls;     /* the scheme is https */
+    bool waits;      /* there is no response yet; see req_wait */
+    bool head_moves; /* the session's: the head's bytes are gone when req_run returns */
+    void (*woken)(struct req *req); /* the session's; see req_wake */
+    struct tls_stream *tls;         /* the connection's; NULL: a plain one */
+    char text[160];                 /* small header blocks, without touching the arena */
 };
 
 /* Takes the newest snapshot, if there is a newer one. */
@@ -99,7 +113,8 @@ void req_env_refresh(struct req_env *env);
 void req_init(struct req *req, struct req_env *env, struct http_field *fields, uint16_t field_max);
 void req_deinit(struct req *req);
 
-/* Answers a decoded request. Never fails: what goes wrong becomes a response. */
+/* Answers a decoded request. Never fails: what goes wrong becomes a response. When req->waits
+ * afterwards, there is none yet: req->woken will be called when there is. */
 void req_run(struct req *req);
 
 /* Answers a request whose head could not be decoded: status, a short text body, close. */
@@ -115,8 +130,20 @@ void req_end(struct req *req);
  * it is an error. `extra`: more header lines, or empty; must outlive the response. */
 void req_respond_text(struct req *req, int status, struct str text, struct str extra);
 
+/* A response with this body, which must outlive it, of the given media type; never cached. */
+void req_respond_document(struct req *req, int status, const char *type, struct str body);
+
 /* A page of the site, or else the plain text of the status: for 404 and the like. */
 void req_respond_error(struct req *req, int status);
+
+/* The response comes later. `ops` and `arg` become the request's body at once: closing it, which
+ * also happens when the client leaves, ends the wait. The head, which may lie in a receive buffer,
+ * is kept, so that it and everything of the request that borrows from it stay good. False: no
+ * memory, and answered so. */
+bool req_wait(struct req *req, const struct body_ops *ops, void *arg) MUST_USE;
+/* The response of a request that waited is complete, or its body that was pending has news. Not
+ * while req_run or body_pull is on the stack. The request may have ended when it returns. */
+void req_wake(struct req *req);
 
 /* Adds header lines. They must outlive the response. */
 void req_add_block(struct req *req, struct str block);
