@@ -158,6 +158,7 @@ enum {
     CACHE_INDEX_HOURS_KEPT = 14 * 24,
     CACHE_INDEX_DAYS_KEPT = 400,
     CACHE_INDEX_DAMAGED_KEPT = 2, /* damaged databases that were moved aside */
+    CACHE_UNSYNCED_S = 600,       /* after that the system has written a file to the disk */
 };
 
 /* the fetch cache's web pages */

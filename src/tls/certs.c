@@ -52,16 +52,23 @@ tls_certs_deinit(struct tls_certs *certs)
 
 /* --- what the leaf says --- */
 
+void
+tls_name_of_general(struct tls_name *out, const GENERAL_NAME *from)
+{
+    *out = (struct tls_name){.key = {0}};
+    if (from->type == GEN_DNS)
+        tls_name_of_dns(out, str_make((const char *)ASN1_STRING_get0_data(from->d.dNSName),
+                                      (size_t)ASN1_STRING_length(from->d.dNSName)));
+    else if (from->type == GEN_IPADD)
+        tls_name_of_address(out, ASN1_STRING_get0_data(from->d.iPAddress),
+                            (size_t)ASN1_STRING_length(from->d.iPAddress));
+}
+
 static int
 add_name(struct tls_certs *certs, struct tls_cert *cert, const GENERAL_NAME *from)
 {
-    struct tls_name name = {.key = {0}};
-    if (from->type == GEN_DNS)
-        tls_name_of_dns(&name, str_make((const char *)ASN1_STRING_get0_data(from->d.dNSName),
-                                        (size_t)ASN1_STRING_length(from->d.dNSName)));
-    else if (from->type == GEN_IPADD)
-        tls_name_of_address(&name, ASN1_STRING_get0_data(from->d.iPAddress),
-                            (size_t)ASN1_STRING_length(from->d.iPAddress));
+    struct tls_name name;
+    tls_name_of_general(&name, from);
     if (name.key.len == 0)
         return 0;
     cert->names[cert->name_count] = arena_copy(&certs->arena, name.key);
@@ -81,9 +88,8 @@ read_names(struct tls_certs *certs, struct tls_cert *cert, const X509 *leaf)
     return result;
 }
 
-/* Seconds since 1970; a time that is not one is that of an expired certificate. */
-static int64_t
-seconds_of(const ASN1_TIME *time)
+int64_t
+tls_seconds_of(const ASN1_TIME *time)
 {
     int days, seconds;
     ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
@@ -102,8 +108,8 @@ read_leaf(struct tls_certs *certs, struct tls_cert *cert, struct error *error)
     } else if (read_names(certs, cert, leaf) < 0) {
         error_set(error, "%s: no memory", cert->file);
     } else {
-        cert->not_before_s = seconds_of(X509_get0_notBefore(leaf));
-        cert->not_after_s = seconds_of(X509_get0_notAfter(leaf));
+        cert->not_before_s = tls_seconds_of(X509_get0_notBefore(leaf));
+        cert->not_after_s = tls_seconds_of(X509_get0_notAfter(leaf));
         result = 0;
     }
     X509_free(leaf);
@@ -176,25 +182,25 @@ tls_note(const struct tls_notes *notes, bool is_warning, const char *format, ...
         notes->fn(notes->arg, is_warning, line);
 }
 
-static void
-date_of(int64_t time_s, char out[static 32])
+void
+tls_date_print(int64_t time_s, char out[static TLS_DATE_ROOM])
 {
     struct tm tm;
     time_t time = (time_t)time_s;
-    if (!gmtime_r(&time, &tm) || !strftime(out, 32, "%Y-%m-%d %H:%M UTC", &tm))
-        snprintf(out, 32, "an unreadable date");
+    if (!gmtime_r(&time, &tm) || !strftime(out, TLS_DATE_ROOM, "%Y-%m-%d %H:%M UTC", &tm))
+        snprintf(out, TLS_DATE_ROOM, "an unreadable date");
 }
 
 static void
 note_validity(const struct tls_cert *cert, const struct tls_notes *notes)
 {
-    char date[32];
-    date_of(cert->not_after_s, date);
+    char date[TLS_DATE_ROOM];
+    tls_date_print(cert->not_after_s, date);
     if (cert->not_after_s < notes->now_s)
         tls_note(notes, true, "%s: the certificate expired at %s", cert->file, date);
     else if (cert->not_after_s - notes->now_s < TLS_EXPIRY_WARNING_S)
         tls_note(notes, true, "%s: the certificate expires at %s", cert->file, date);
-    date_of(cert->not_before_s, date);
+    tls_date_print(cert->not_before_s, date);
     if (cert->not_before_s > notes->now_s)
         tls_note(notes, true, "%s: the certificate is not valid before %s", cert->file, date);
     if (cert->name_count == 0)
@@ -294,7 +300,7 @@ note_self_signed(const struct tls_cert *cert, const struct tls_notes *notes)
     SHA256(CRYPTO_BUFFER_data(cert->chain[0]), CRYPTO_BUFFER_len(cert->chain[0]), digest);
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    date_of(cert->not_after_s, date);
+    tls_date_print(cert->not_after_s, date);
     tls_note(
         notes, true,
         "SELF-SIGNED certificate for localhost, made for this run and good until %s: for tests "

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "tls/client_internal.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -98,25 +99,34 @@ set_wire(struct tls_stream *stream)
 }
 
 struct tls_stream *
-tls_stream_new(struct tls_context *context)
+tls_stream_make(SSL_CTX *ctx)
 {
     struct tls_stream *stream = calloc(1, sizeof *stream);
     if (!stream)
         return NULL;
-    stream->context = tls_context_ref(context);
     buf_init(&stream->held, TLS_HELD_MAX);
     buf_init(&stream->fed, TLS_FED_MAX);
-    stream->keeps_fed = context->relay;
-    stream->ssl = SSL_new(context->ctx);
+    stream->ssl = SSL_new(ctx);
     if (!stream->ssl || !set_wire(stream)) {
         ERR_clear_error();
         tls_stream_free(stream);
         return NULL;
     }
     SSL_set_app_data(stream->ssl, stream);
+    SSL_set_shed_handshake_config(stream->ssl, 1);
+    return stream;
+}
+
+struct tls_stream *
+tls_stream_new(struct tls_context *context)
+{
+    struct tls_stream *stream = tls_stream_make(context->ctx);
+    if (!stream)
+        return NULL;
+    stream->context = tls_context_ref(context);
+    stream->keeps_fed = context->relay;
     SSL_set_msg_callback_arg(stream->ssl, stream);
     SSL_set_accept_state(stream->ssl);
-    SSL_set_shed_handshake_config(stream->ssl, 1);
     return stream;
 }
 
@@ -127,6 +137,7 @@ tls_stream_free(struct tls_stream *stream)
         return;
     SSL_free(stream->ssl);
     tls_context_unref(stream->context);
+    tls_client_side_free(stream->client);
     buf_deinit(&stream->held);
     buf_deinit(&stream->fed);
     free(stream->hello);
@@ -155,9 +166,22 @@ hold(struct tls_stream *stream, const char *data, size_t len)
     stream->failure_text = "more input than can wait";
 }
 
+/* What a server says first, for the reason when it was no TLS. */
+static void
+keep_start(struct tls_client_side *side, const char *data, size_t len)
+{
+    size_t part = sizeof side->start - side->start_len;
+    part = part < len ? part : len;
+    if (part)
+        memcpy(side->start + side->start_len, data, part);
+    side->start_len += (uint8_t)part;
+}
+
 void
 tls_stream_feed(struct tls_stream *stream, const char *data, size_t len)
 {
+    if (stream->state == STREAM_HANDSHAKE && stream->client)
+        keep_start(stream->client, data, len);
     if (stream->keeps_fed) {
         buf_append(&stream->fed, str_make(data, len));
         stream->keeps_fed = !buf_overflowed(&stream->fed);
@@ -215,9 +239,10 @@ stopped(struct tls_stream *stream, int ret)
     case SSL_ERROR_WANT_WRITE:
         return TLS_WANTS_ROOM;
     case SSL_ERROR_ZERO_RETURN:
-        if (stream->state == STREAM_OPEN)
-            return TLS_ENDED;
-        break;
+        if (stream->state != STREAM_OPEN)
+            break;
+        stream->has_ended = true;
+        return TLS_ENDED;
     default:
         break;
     }
@@ -272,7 +297,7 @@ tls_stream_read(struct tls_stream *stream, char *out, size_t out_len, size_t *le
     must(stream->state == STREAM_OPEN && out_len > 0);
     /* A call that finds nothing costs as much as one that reads a record. */
     if (stream->in_len == 0 && !stream->read_wants_room && SSL_pending(stream->ssl) == 0)
-        return TLS_WANTS_INPUT;
+        return stream->has_ended ? TLS_ENDED : TLS_WANTS_INPUT;
     int ret = SSL_read(stream->ssl, out, out_len < INT32_MAX ? (int)out_len : INT32_MAX);
     if (ret <= 0) {
         enum tls_result result = stopped(stream, ret);

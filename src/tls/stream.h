@@ -1,4 +1,5 @@
-/* stream: the server's side of one TLS connection, between bytes of the wire and plain bytes.
+/* stream: one side of one TLS connection, between bytes of the wire and plain bytes. The server's
+ * side is made here, the client's in client.h.
  *
  * The owner feeds what the socket gave and takes what the socket shall send; the library never
  * touches a socket.
@@ -37,11 +38,14 @@ enum tls_result {
     TLS_DONE,
     TLS_WANTS_INPUT, /* everything that was fed is used up */
     TLS_WANTS_ROOM,  /* see above */
-    TLS_ENDED,       /* the peer said that no more comes (close_notify) */
-    TLS_FAILED,      /* an alert may be in the output; tls_stream_failure says why */
+    /* The peer said that no more comes (close_notify); each further read says so again. That the
+     * socket has ended is for the owner to see: without this result before it, what was read may
+     * have been cut. */
+    TLS_ENDED,
+    TLS_FAILED, /* an alert may be in the output; tls_stream_failure says why */
 };
 
-/* Why a handshake failed: enum name, name in metrics. */
+/* Why a server's handshake failed: enum name, name in metrics. For a client's see client.h. */
 #define TLS_FAILURE_TABLE(X)                                                                \
     X(NONE, "none")                                                                         \
     X(VERSION, "version")                /* nothing in common */                            \
@@ -68,7 +72,8 @@ const char *tls_failure_name(enum tls_failure failure);
 
 struct tls_stream;
 
-/* A stream that waits for a ClientHello; takes a reference to the context. NULL: no memory. */
+/* A server's stream, which waits for a ClientHello; takes a reference to the context. NULL: no
+ * memory. */
 struct tls_stream *tls_stream_new(struct tls_context *context);
 void tls_stream_free(struct tls_stream *stream);
 
@@ -101,8 +106,10 @@ ssize_t tls_stream_seal(struct tls_stream *stream, const struct iovec *iov, unsi
 /* Says that we send no more (close_notify), if there is room for it. */
 void tls_stream_end(struct tls_stream *stream);
 
+/* Of a server's stream; a client's says OTHER. */
 enum tls_failure tls_stream_failure(const struct tls_stream *stream);
-/* What the library says, for a log line; never NULL. */
+/* What a server's library says, or the reason in words of a client's; for a log line, never NULL.
+ */
 const char *tls_stream_failure_text(const struct tls_stream *stream);
 
 /* --- after the handshake --- */

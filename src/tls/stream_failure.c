@@ -1,5 +1,8 @@
-/* What went wrong with a stream, in the words of tarn's metrics. */
+/* What went wrong with a stream, in the words of tarn's metrics; for clients see client_failure.c.
+ */
 #include "tls/stream_internal.h"
+
+#include "tls/client_internal.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -44,8 +47,13 @@ tls_stream_fail(struct tls_stream *stream)
 {
     uint32_t error = ERR_peek_error(); /* the first: those behind it say where it was noticed */
     const char *text = error ? ERR_reason_error_string(error) : NULL;
+    bool in_handshake = stream->state == STREAM_HANDSHAKE;
     stream->state = STREAM_FAILED;
     stream->in_len = 0;
+    if (stream->client) {
+        tls_client_failed(stream, in_handshake);
+        return;
+    }
     stream->failure = error ? classify(error) : TLS_FAILURE_MALFORMED;
     stream->failure_text = text ? text : "no reason given";
     /* Before it has the keys, or when it does not use them, a client's alert comes in the clear,
@@ -72,6 +80,8 @@ tls_stream_failure(const struct tls_stream *stream)
 const char *
 tls_stream_failure_text(const struct tls_stream *stream)
 {
+    if (stream->client && stream->client->text)
+        return stream->client->text;
     return stream->failure_text ? stream->failure_text : "";
 }
 

@@ -1,4 +1,4 @@
-/* stream_internal: a stream as its parts see it. Only for stream*.c and hello.c. */
+/* stream_internal: a stream as its parts see it. Only for stream*.c, client*.c and hello.c. */
 #ifndef TARN_TLS_STREAM_INTERNAL_H
 #define TARN_TLS_STREAM_INTERNAL_H
 
@@ -17,9 +17,10 @@ enum tls_stream_state {
 
 struct tls_stream {
     SSL *ssl;
-    struct tls_context *context;
-    struct tls_output *output; /* borrowed; NULL: none */
-    const char *in;            /* fed and not used up: the owner's, or in `held` */
+    struct tls_context *context;    /* a server's */
+    struct tls_client_side *client; /* a client's; one of the two is NULL */
+    struct tls_output *output;      /* borrowed; NULL: none */
+    const char *in;                 /* fed and not used up: the owner's, or in `held` */
     size_t in_len;
     struct buf held;             /* see tls_stream_hold_input */
     struct buf fed;              /* while keeps_fed: everything, for a relay */
@@ -41,9 +42,13 @@ struct tls_stream {
     uint8_t covered_len;
     bool name_is_refused;
     bool read_wants_room; /* the last read stopped for want of room */
+    bool has_ended;       /* the peer said so */
     bool has_unsent;      /* the library holds the end of a sealed record; see tls_stream_seal */
     char ja4[JA4_TEXT_LEN + 1];
 };
+
+/* A stream without a side yet; its SSL has the stream as app data. NULL: no memory. */
+struct tls_stream *tls_stream_make(SSL_CTX *ctx);
 
 /* Marks the stream as failed, and classifies what the library's error queue holds; empties it. */
 void tls_stream_fail(struct tls_stream *stream);

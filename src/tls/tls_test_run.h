@@ -66,6 +66,9 @@ struct cert_spec {
     X509 *issuer;         /* NULL: itself */
     EVP_PKEY *issuer_key; /* NULL: its own */
     bool is_ca;
+    int extension; /* NID of one more; 0: none */
+    const char *extension_value;
+    const EVP_MD *digest; /* NULL: SHA-256 */
 };
 
 static inline void
@@ -97,7 +100,10 @@ make_cert(const struct cert_spec *spec)
         add_extension(cert, NID_basic_constraints, "critical,CA:TRUE");
     if (spec->san)
         add_extension(cert, NID_subject_alt_name, spec->san);
-    assert_true(X509_sign(cert, spec->issuer_key ? spec->issuer_key : key, EVP_sha256()) > 0);
+    if (spec->extension)
+        add_extension(cert, spec->extension, spec->extension_value);
+    assert_true(X509_sign(cert, spec->issuer_key ? spec->issuer_key : key,
+                          spec->digest ? spec->digest : EVP_sha256()) > 0);
     return cert;
 }
 
