@@ -230,7 +230,8 @@ def run_workload(bench, contestants, workload, arguments):
     """{name: list of samples}, one sample a round; and the label of each contestant."""
     runners, labels = {}, {}
     for contestant in contestants:
-        if workload.tls and not contestant.does_tls:
+        if (workload.tls and not contestant.does_tls
+                or workload.cached and not contestant.does_cache):
             continue
         runner, label = contestant, contestant.name
         if isinstance(contestant, Nginx):

@@ -50,6 +50,7 @@ class Setup:
     cpus: tuple  # cores it is pinned to
     connections: int
     tls: Credentials = None  # TLS 1.3 with HTTP/2 on the port; None: plain
+    origin: int = 0  # port of the server that has the site, which is to be cached; 0: none
 
 
 class Contestant:
@@ -58,6 +59,7 @@ class Contestant:
     name = ""
     package = ""
     does_tls = True
+    does_cache = False
 
     def __init__(self, binary):
         self.binary = binary
@@ -75,6 +77,10 @@ class Contestant:
         """The argument list; writes configuration files into `scratch`."""
         raise NotImplementedError
 
+    def target(self, setup, path):
+        """What is asked for to get a file of the site."""
+        return path
+
     def environment(self, setup, scratch):
         return {}
 
@@ -87,6 +93,8 @@ def _first_line(argv):
 
 class Tarn(Contestant):
     """This project's server, on one of its two event loops."""
+
+    does_cache = True
 
     def __init__(self, binary, loop):
         super().__init__(binary)
@@ -106,8 +114,18 @@ class Tarn(Contestant):
         if setup.tls:
             listen = ["--tls-addr", f"127.0.0.1:{port}", "--cert", str(setup.tls.cert),
                       "--key", str(setup.tls.key)]
-        return [self.binary, *listen, "--threads", str(setup.workers), "--io", self.loop,
-                "--access-log", "off", str(setup.site)]
+        what = [str(setup.site)]
+        command = []
+        if setup.origin:
+            command = ["cache"]
+            what = ["--cache-dir", str(scratch / "cache"), "--upstream-allow", "127.0.0.0/8"]
+        return [self.binary, *command, *listen, "--threads", str(setup.workers), "--io", self.loop,
+                "--access-log", "off", *what]
+
+    def target(self, setup, path):
+        if setup.origin:
+            return f"/api/v1/fetch?url=http://127.0.0.1:{setup.origin}{path}"
+        return path
 
 
 NGINX_CONFIG = """\
@@ -131,10 +149,12 @@ http {{
     fastcgi_temp_path {scratch}/fastcgi;
     uwsgi_temp_path {scratch}/uwsgi;
     scgi_temp_path {scratch}/scgi;
+    {cache}
     server {{
         listen 127.0.0.1:{port} {listen}backlog=4096;
         root {site};
         {tls}
+        {cached}
         location = /health {{
             default_type application/json;
             return 200 '{{"status":"healthy","timestamp":"$msec"}}';
@@ -151,6 +171,17 @@ ssl_certificate {cert};
         ssl_session_tickets on;
         http2_max_concurrent_streams 128;"""
 
+NGINX_CACHE = "proxy_cache_path {scratch}/cache levels=1:2 keys_zone=all:10m max_size=2g;"
+
+NGINX_CACHED = """\
+location / {{
+            proxy_pass http://127.0.0.1:{origin};
+            proxy_http_version 1.1;
+            proxy_cache all;
+            proxy_cache_valid 200 1d;
+            proxy_cache_lock on;
+        }}"""
+
 # Ways to send a file; which one costs least depends on its size.
 NGINX_SENDING = {
     "sendfile": "sendfile on; tcp_nopush off;",
@@ -166,6 +197,7 @@ class Nginx(Contestant):
     package = "nginx-light"
     # Memory for connections is taken at start, so it gets as many as the workload needs, not more.
     CONNECTIONS_MIN = 1024
+    does_cache = True
 
     def __init__(self, binary, sending="sendfile"):
         super().__init__(binary)
@@ -181,6 +213,8 @@ class Nginx(Contestant):
             workers=setup.workers, files=files, scratch=scratch, port=port, site=setup.site,
             sending=NGINX_SENDING[self.sending], listen="ssl http2 " if setup.tls else "",
             tls=NGINX_TLS.format(cert=setup.tls.cert, key=setup.tls.key) if setup.tls else "",
+            cache=NGINX_CACHE.format(scratch=scratch) if setup.origin else "",
+            cached=NGINX_CACHED.format(origin=setup.origin) if setup.origin else "",
             worker_connections=max(self.CONNECTIONS_MIN, setup.connections * 5 // 4)),
             encoding="utf-8")
         return [self.binary, "-p", str(scratch), "-e", "stderr", "-c", str(config)]

@@ -8,11 +8,14 @@ of requests; they are cross-checked with its byte count, so that a server which 
 something else than the probed response cannot look fast.
 """
 
+import functools
+import http.server
 import json
 import re
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -94,17 +97,45 @@ def secured(connection, ca_file):
         raise BenchError(f"TLS handshake: {error}") from error
 
 
+class Origin:
+    """A server in this process that has the files to be cached; a context manager that gives its
+    port."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+    def __init__(self, site):
+        handler = functools.partial(self.Handler, directory=str(site))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self.server.server_address[1]
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
 def probe(server, workload):
     """Checks that the server answers as the workload expects; returns (request headers to send,
     length of the whole response)."""
     headers = []
     ca_file = server.setup.tls.cert if server.setup.tls else None
+    target = server.contestant.target(server.setup, workload.path)
     if workload.status == 304:
-        etag = header_of(get(server.port, workload.path, (), ca_file)[0], "etag")
+        etag = header_of(get(server.port, target, (), ca_file)[0], "etag")
         if not etag:
             raise BenchError(f"{server.contestant.name}: {workload.path} has no ETag")
         headers = [f"If-None-Match: {etag}"]
-    head, body, length = get(server.port, workload.path, headers, ca_file)
+    if workload.cached:  # the first answer, from the origin, has other header lines
+        get(server.port, target, headers, ca_file)
+    head, body, length = get(server.port, target, headers, ca_file)
     status = int(head.split(None, 2)[1])
     if status != workload.status:
         raise BenchError(f"{server.contestant.name}: {workload.path}: status {status}, "
@@ -196,11 +227,11 @@ class Bench:
         self.options = options
         self.sites = sites
 
-    def _setup(self, workload):
+    def _setup(self, workload, origin=0):
         cpus = (self.options.server_cpu,) if workload.is_pinned else self.options.all_cpus
         site, file = self.sites.of(workload)
         return Setup(site=site, file=file, status=workload.status, workers=len(cpus), cpus=cpus,
-                     connections=workload.connections,
+                     connections=workload.connections, origin=origin,
                      tls=self.options.credentials if workload.tls else None)
 
     def turn(self, contestant, workload, seconds):
@@ -212,7 +243,10 @@ class Bench:
             if workload.memory_limit and self.options.memory_cgroup:
                 group = stack.enter_context(
                     MemoryGroup(self.options.memory_cgroup, workload.memory_limit))
-            server = stack.enter_context(Server(contestant, self._setup(workload), group))
+            origin = 0
+            if workload.cached:
+                origin = stack.enter_context(Origin(self.sites.of(workload)[0]))
+            server = stack.enter_context(Server(contestant, self._setup(workload, origin), group))
             if workload.kind == "idle":
                 return {"pss_kib": self._idle_kib(server, workload)}
             return self._load(server, workload, seconds)
@@ -229,9 +263,10 @@ class Bench:
         return {"idle_pss_kib": default_kib, "ready_pss_kib": ready_kib, "pss_kib": held_kib,
                 "growth_kib": growth, "bytes_per_connection": growth * 1024 / workload.connections}
 
-    def _generator(self, port, workload, headers, seconds):
+    def _generator(self, server, workload, headers, seconds):
         """The command line of the generator, and the function that reads what it prints."""
-        tools, url = self.options.tools, f"://127.0.0.1:{port}{workload.path}"
+        port, tools = server.port, self.options.tools
+        url = f"://127.0.0.1:{port}{server.contestant.target(server.setup, workload.path)}"
         if workload.kind == "handshake":
             return [tools["handshakes"], str(port), str(workload.connections), str(seconds),
                     "resumed" if workload.resumed else "full"], parse_bench
@@ -245,7 +280,7 @@ class Bench:
 
     def _generate(self, server, workload, headers, seconds, on_wait=None):
         """The generator's totals; `on_wait(process)` runs meanwhile."""
-        argv, parse = self._generator(server.port, workload, headers, seconds)
+        argv, parse = self._generator(server, workload, headers, seconds)
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True,
                               env=self.options.generator_env,

@@ -10,7 +10,8 @@ MEGABYTE = 1024 * 1024
 class Workload:
     """One measurement. `kind` is load (wrk), h2 (h2load, `streams` at a time on each connection),
     handshake (`connections` at a time, TLS and nothing else), idle (memory of a server that just
-    started) or held (memory growth by `connections` idle keep-alive connections)."""
+    started) or held (memory growth by `connections` idle keep-alive connections). `cached`: the
+    file lies on another server, and the one that is measured has it in its cache."""
 
     name: str
     title: str
@@ -20,6 +21,7 @@ class Workload:
     status: int = 200
     kind: str = "load"
     tls: bool = False
+    cached: bool = False
     resumed: bool = False  # handshakes
     streams: int = 1
     memory_limit: int = 0  # bytes, 0: none
@@ -55,6 +57,11 @@ def _h2(name, path, body_len, **more):
                  **more)
 
 
+def _cached(name, path, body_len, **more):
+    return Workload(f"cache-{name}", f"GET {path}, {body_len:,} bytes, from the cache", path,
+                    body_len, cached=True, **more)
+
+
 def _handshake(name, title, **more):
     return Workload(name, title, "/174.html", 174, connections=20, kind="handshake", tls=True,
                     bar=1.2, goal=1.5, **more)
@@ -83,6 +90,9 @@ _TABLE = (
     _h2("174B", "/174.html", 174, bar=1.7, goal=2.3),
     _h2("100KB", "/100k.txt", 100 * 1024, bar=1.5, goal=2.0),
     _h2("10KB", "/10k.txt", 10 * 1024),
+    _cached("174B", "/174.html", 174),
+    _cached("100KB", "/100k.txt", 100 * 1024, bar=1.3),
+    _cached("10MB", "/10m.bin", 10 * MEGABYTE, bar=1.0),
     _handshake("handshake-full", "full TLS 1.3 handshakes, ECDSA P-256"),
     _handshake("handshake-resumed", "TLS 1.3 handshakes resumed by ticket", resumed=True),
     # The goal is 4 MB, written as the ratio to the 6.9 MB that nginx takes with two workers.
@@ -105,6 +115,7 @@ GROUPS = {
     "tls": ("tls-174B", "tls-100KB", "tls-10KB", "tls-1MB", "held-tls"),
     "h2": ("h2-174B", "h2-100KB", "h2-10KB"),
     "handshake": ("handshake-full", "handshake-resumed"),
+    "cache": ("cache-174B", "cache-100KB", "cache-10MB"),
 }
 # Not longer than half an hour: of TLS and HTTP/2 only what changes first when something is wrong.
 GROUPS["default"] = GROUPS["core"] + GROUPS["memory"] + ("tls-174B", "h2-174B")
