@@ -167,6 +167,20 @@ enum {
     CACHE_PAGE_ROWS = 50,     /* resources on it */
 };
 
+/* the fetch cache's commands */
+enum {
+    CACHE_CLIENT_URL_MAX = 2 * URL_MAX,   /* the path of a request */
+    CACHE_CLIENT_QUERY_MAX = 4 * URL_MAX, /* its query, encoded */
+    CACHE_CLIENT_BODY_MAX = 8 << 20,      /* an answer that is read whole */
+    CACHE_CLIENT_REASON_MAX = 1024,       /* of what is said about a failure */
+    CACHE_CLIENT_IDLE_S = 30,
+    CACHE_CLIENT_TICK_MS = 100,
+    CACHE_CLIENT_SLOW_MS = 50,      /* a write that takes longer stops the clock */
+    CACHE_LIST_MEMORY_MIB = 4096,   /* of a list that is sorted */
+    CACHE_GET_STATE_MAX = 16 << 10, /* the file beside one that is not whole yet */
+    CACHE_GET_NAME_MAX = 255,       /* of a file that is named after its URL */
+};
+
 /* what the fetch cache holds in memory */
 enum {
     CACHE_HEAD_MAX = 2048,       /* rendered header lines of a resource */

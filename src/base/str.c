@@ -11,6 +11,15 @@ str_ieq(struct str a, struct str b)
     return true;
 }
 
+bool
+str_icontains(struct str s, struct str needle)
+{
+    for (size_t at = 0; at + needle.len <= s.len; at++)
+        if (str_ieq(str_first(str_skip(s, at), needle.len), needle))
+            return true;
+    return false;
+}
+
 int
 str_cmp(struct str a, struct str b)
 {

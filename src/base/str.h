@@ -90,6 +90,9 @@ str_find_char(struct str s, char c)
 /* ASCII case-insensitive equality. */
 bool str_ieq(struct str a, struct str b);
 
+/* Whether needle occurs in s, in either case of ASCII letters; an empty one does. */
+bool str_icontains(struct str s, struct str needle);
+
 /* Byte order, shorter first on a common prefix; for qsort and binary search. */
 int str_cmp(struct str a, struct str b);
 

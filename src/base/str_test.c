@@ -88,6 +88,10 @@ searches_end_at_the_length_when_there_is_nothing(void **state)
     assert_int_equal(str_find(STR("abc"), STR("cb")), 3);
     assert_int_equal(str_find(STR("abc"), STR("")), 0);
     assert_int_equal(str_find(str_first(STR("abc"), 2), STR("bc")), 2);
+    assert_true(str_icontains(STR("a/B/c"), STR("/b")) && str_icontains(STR("abc"), STR("BC")));
+    assert_true(str_icontains(STR("abc"), STR("")) && str_icontains((struct str){0}, STR("")));
+    assert_false(str_icontains(STR("abc"), STR("abcd")) || str_icontains(STR("a@"), STR("a`")));
+    assert_false(str_icontains(str_first(STR("abc"), 2), STR("bc")));
 }
 
 static void

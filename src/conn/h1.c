@@ -468,10 +468,13 @@ h1_run_request(struct h1 *h1)
     h1->end = CONN_END_DONE;
     conn->request_count++;
     req_run(&h1->req);
-    if (h1->req.waits)
-        h1->state = H1_WAIT;
-    else
+    if (!h1->req.waits) {
         h1_answered(h1);
+        return;
+    }
+    h1->state = H1_WAIT;
+    if (conn->peer_ended)
+        body_left(&h1->req.body);
 }
 
 /* Whether the input may be the preface of HTTP/2: only as the first bytes of a plain connection; it
@@ -693,6 +696,8 @@ static void
 h1_peer_ended(struct session *session)
 {
     struct h1 *h1 = h1_of(session);
+    if (h1->state == H1_WAIT || h1->state == H1_RESPOND)
+        body_left(&h1->req.body);
     if (!h1->conn->sock.send_pending && h1_output_is_empty(h1))
         h1_settle(h1);
 }

@@ -13,7 +13,7 @@ struct later {
 };
 
 static struct later laters[LATER_MAX];
-static unsigned later_count, closed_count;
+static unsigned later_count, closed_count, left_count;
 
 static enum body_result
 later_pull(struct body *body, struct body_piece *piece)
@@ -37,7 +37,13 @@ later_close(struct body *body)
     closed_count++;
 }
 
-static const struct body_ops later_ops = {later_pull, later_close};
+static void
+later_left(struct body *body)
+{
+    left_count++;
+}
+
+static const struct body_ops later_ops = {later_pull, later_close, later_left};
 
 static bool
 later_answer(struct req *req, void *arg)
@@ -303,8 +309,10 @@ a_client_that_only_ends_its_side_is_answered(void **state)
     client_open(&client, scene);
     client_get(&client, "/later");
     client.end_after_out = true;
+    left_count = 0;
     wait_for_later(&client);
     client_run_for(&client, 100);
+    assert_int_equal(left_count, 1);
     laters[0].piece = STR("abc");
     laters[0].ended = true;
     later_respond(&laters[0], "3");

@@ -35,7 +35,7 @@ body_parts_close(struct body *body)
     body->owned = body->file_open = false;
 }
 
-static const struct body_ops body_parts_ops = {body_parts_pull, body_parts_close};
+static const struct body_ops body_parts_ops = {body_parts_pull, body_parts_close, NULL};
 
 void
 body_set_text(struct body *body, struct str text)

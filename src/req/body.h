@@ -34,6 +34,9 @@ struct body;
 struct body_ops {
     enum body_result (*pull)(struct body *body, struct body_piece *piece);
     void (*close)(struct body *body);
+    /* The client sends no more while the answer, or more of the body, is waited for: it has left,
+     * or has only ended its side and still reads. NULL: of no interest. Nothing may be woken. */
+    void (*left)(struct body *body);
 };
 
 /* One run of bytes of a body made of parts: text in memory, or a range of the content. */
@@ -70,6 +73,13 @@ static inline enum body_result
 body_pull(struct body *body, struct body_piece *piece)
 {
     return body->ops ? body->ops->pull(body, piece) : BODY_END;
+}
+
+static inline void
+body_left(struct body *body)
+{
+    if (body->ops && body->ops->left)
+        body->ops->left(body);
 }
 
 static inline void

@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "server/cache_command.h"
 #include "server/ech_keygen_command.h"
 #include "server/options.h"
 #include "server/pack_command.h"
@@ -19,6 +20,14 @@ run_command(const struct options *options)
         return ech_keygen_command(options);
     case COMMAND_CHECK:
         return server_check(options);
+    case COMMAND_CACHE_LS:
+        return cache_command_ls(options);
+    case COMMAND_CACHE_GET:
+        return cache_command_get(options);
+    case COMMAND_CACHE_PURGE:
+        return cache_command_purge(options);
+    case COMMAND_CACHE_STATS:
+        return cache_command_stats(options);
     default:
         return server_run(options);
     }

@@ -111,6 +111,49 @@ render_tls(const struct metrics_source *source, struct buf *out)
            "When the first certificate expires, Unix time.", load(&source->tls_expiry_s));
 }
 
+static void
+render_cache(struct cache *cache, struct buf *out)
+{
+    struct cache_figures figures;
+    cache_figures(cache, &figures);
+    const uint64_t *totals = figures.totals.values;
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"tarn_cache_used_bytes", "gauge", "Bytes held, or promised to downloads.", figures.used},
+        {"tarn_cache_quota_bytes", "gauge", "The quota; 0: none.", figures.quota},
+        {"tarn_cache_resources", "gauge", "Resources held.", figures.entry_count},
+        {"tarn_cache_downloads_queued", "gauge", "Downloads that wait in line.",
+         figures.queued_count},
+        {"tarn_cache_downloads_active", "gauge", "Downloads under way.", figures.running_count},
+        {"tarn_cache_failures_remembered", "gauge", "Failures that are remembered.",
+         figures.failed_count},
+        {"tarn_cache_requests_total", "counter", "Requests for resources.",
+         totals[CACHE_TOTAL_REQUESTS]},
+        {"tarn_cache_hits_total", "counter", "Of them, answered from what was there.",
+         totals[CACHE_TOTAL_HITS]},
+        {"tarn_cache_sent_bytes_total", "counter", "Bytes of resources sent to clients.",
+         totals[CACHE_TOTAL_UPLOAD]},
+        {"tarn_cache_received_bytes_total", "counter", "Bytes of resources from upstream.",
+         totals[CACHE_TOTAL_DOWNLOAD]},
+        {"tarn_cache_downloads_total", "counter", "Downloads that ended well.",
+         totals[CACHE_TOTAL_SUCCESSES]},
+        {"tarn_cache_download_failures_total", "counter", "Downloads that did not.",
+         totals[CACHE_TOTAL_FAILURES]},
+        {"tarn_cache_revalidations_total", "counter", "Resources that upstream confirmed.",
+         figures.revalidated},
+        {"tarn_cache_retries_total", "counter", "Attempts after a failed one.", figures.retried},
+        {"tarn_cache_resumptions_total", "counter", "Downloads gone on with after a break.",
+         figures.resumed},
+        {"tarn_cache_evictions_total", "counter", "Resources that went for others, or for age.",
+         figures.evicted},
+        {"tarn_cache_full_total", "counter", "Downloads that found no room.", figures.refused_full},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+        single(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+}
+
 void
 metrics_render(void *arg, struct buf *out)
 {
@@ -120,6 +163,8 @@ metrics_render(void *arg, struct buf *out)
     render_h2(source, out);
     if (source->has_tls)
         render_tls(source, out);
+    if (source->cache)
+        render_cache(source->cache, out);
     single(out, "tarn_reloads_total", "counter", "Snapshots that a reload put in place.",
            load(&source->reloads));
     single(out, "tarn_reload_failures_total", "counter", "Reloads that kept the old snapshot.",

@@ -15,6 +15,7 @@ struct metrics_source {
     uint64_t tls_certificates, tls_expiry_s;
     bool has_tls;
     struct log_writer *access_writer, *error_writer; /* may be NULL */
+    struct cache *cache;                             /* NULL: none */
 };
 
 /* `arg` is a struct metrics_source. */

@@ -1,8 +1,10 @@
 #include "server/options.h"
 
+#include "base/cidr.h"
 #include "base/must.h"
 #include "server/addr.h"
 #include "server/options_args.h"
+#include "server/options_client.h"
 #include "server/options_help.h"
 #include "server/options_value.h"
 #include "server/suggest.h"
@@ -159,13 +161,14 @@ command_name(enum options_command command)
     return "";
 }
 
-/* The one to name when an option was given to another. */
+/* The one to name when an option was given to another: its first; but of the cache's options, whose
+ * first is serve, the cache to its own commands. */
 static enum options_command
-main_command(const struct option *option)
+main_command(const struct option *option, enum options_command given_to)
 {
-    if (option->commands & FOR_SERVE)
-        return COMMAND_SERVE;
-    return option->commands & FOR_PACK ? COMMAND_PACK : COMMAND_ECH_KEYGEN;
+    if (options_is_client(given_to) && (option->commands & FOR_CACHE))
+        return COMMAND_CACHE;
+    return (enum options_command)__builtin_ctz(option->commands);
 }
 
 /* An option of another command is an error that names the command it belongs to. */
@@ -177,7 +180,8 @@ check_uses(struct parse *parse)
         const struct option_use *use = &parse->args.uses[i];
         if (use->option->type != OPTION_ACTION && !row_applies(options, use->option))
             return error_set(parse->error, "%s belongs to 'tarn %s', not to 'tarn %s'",
-                             use->spelled, command_name(main_command(use->option)),
+                             use->spelled,
+                             command_name(main_command(use->option, options->command)),
                              command_name(options->command));
         options->sources[option_index(use->option)] = SOURCE_FLAG;
     }
@@ -360,6 +364,42 @@ resolve_public_name(struct parse *parse)
     return 0;
 }
 
+/* Each part of a list of networks must be some. */
+static int
+check_networks(struct parse *parse, const char *name, const struct options_list *list)
+{
+    struct cidr_list networks = {0};
+    for (size_t i = 0; i < list->count; i++)
+        if (cidr_list_add(&networks, str_from_cstr(list->items[i]), parse->error) != 0)
+            return error_prefix(parse->error, "--%s", name);
+    return 0;
+}
+
+/* What the options of the cache need of each other. */
+static int
+resolve_cache(struct parse *parse)
+{
+    struct options *options = parse->options;
+    bool is_cache = options->command == COMMAND_CACHE;
+    if (is_cache && !options->cache_dir)
+        return error_set(parse->error, "no --cache-dir: name a directory, as in 'tarn cache "
+                                       "--cache-dir /var/cache/tarn'; or a command: ls, get, purge "
+                                       "or stats");
+    if (!is_cache && options->cache_path && !options->cache_dir)
+        return error_set(parse->error, "--cache-path needs --cache-dir");
+    if (!is_cache && options->cache_dir && !options->cache_path)
+        return error_set(parse->error,
+                         "--cache-dir needs --cache-path, or the command 'tarn cache'");
+    if (options->default_ttl_ms > options->max_ttl_ms &&
+        options_source_of(options, "default-ttl") != SOURCE_DEFAULT)
+        return error_set(parse->error, "--default-ttl is more than --max-ttl");
+    if (check_networks(parse, "allow-networks", &options->allow_networks) < 0 ||
+        check_networks(parse, "trusted-proxies", &options->trusted_proxies) < 0 ||
+        check_networks(parse, "upstream-allow", &options->upstream_allow) < 0)
+        return -1;
+    return 0;
+}
+
 static int
 resolve_site(struct parse *parse)
 {
@@ -368,6 +408,8 @@ resolve_site(struct parse *parse)
     const struct option_use *use = find_use(parse, packs ? "pack" : "site");
     if (options->command == COMMAND_ECH_KEYGEN)
         return resolve_public_name(parse);
+    if (options->command == COMMAND_CACHE)
+        return options_check_cache_words(&parse->args, parse->error);
     if (check_words(parse) < 0)
         return -1;
     if (use && parse->args.word_count)
@@ -400,6 +442,22 @@ finish_output(struct error *error)
     return OPTIONS_USAGE;
 }
 
+/* One topic; the name of a command may be two words. */
+static int
+print_topic(const struct option_args *args, size_t *at, struct error *error)
+{
+    const struct command *command = commands_find(str_from_cstr(args->words[*at]));
+    const struct command *below =
+        command && *at + 1 < args->word_count
+            ? commands_find_below(command, str_from_cstr(args->words[*at + 1]))
+            : NULL;
+    if (!below)
+        return options_print_topic(stdout, args->words[*at], error);
+    ++*at;
+    options_print_command_help(stdout, below);
+    return 0;
+}
+
 static enum options_result
 print_help(const struct option_args *args, struct error *error)
 {
@@ -410,7 +468,7 @@ print_help(const struct option_args *args, struct error *error)
         options_print_command_help(stdout, command);
     } else {
         for (size_t i = 0; i < args->word_count; i++)
-            if (options_print_topic(stdout, args->words[i], error) < 0)
+            if (print_topic(args, &i, error) < 0)
                 return OPTIONS_USAGE;
     }
     return finish_output(error);
@@ -464,8 +522,12 @@ options_parse(struct options *out, int argc, char **argv, char **envp, struct er
     enum options_result answer = answer_at_once(&parse);
     if (answer != OPTIONS_RUN)
         return answer;
-    if (find_command(&parse) < 0 || check_uses(&parse) < 0 || apply_values(&parse) < 0 ||
-        resolve_addr(&parse) < 0 || resolve_tls(&parse) < 0 || resolve_site(&parse) < 0)
+    if (find_command(&parse) < 0 || check_uses(&parse) < 0 || apply_values(&parse) < 0)
+        return OPTIONS_USAGE;
+    if (options_is_client(out->command))
+        return options_resolve_client(out, &parse.args, error) < 0 ? OPTIONS_USAGE : OPTIONS_RUN;
+    if (resolve_addr(&parse) < 0 || resolve_tls(&parse) < 0 || resolve_site(&parse) < 0 ||
+        resolve_cache(&parse) < 0)
         return OPTIONS_USAGE;
     return OPTIONS_RUN;
 }

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "http/url.h"
 
 enum options_result {
     OPTIONS_RUN,     /* run options->command */
@@ -26,6 +27,11 @@ enum options_command {
     COMMAND_PACK,
     COMMAND_CHECK,
     COMMAND_ECH_KEYGEN,
+    COMMAND_CACHE,
+    COMMAND_CACHE_LS,
+    COMMAND_CACHE_GET,
+    COMMAND_CACHE_PURGE,
+    COMMAND_CACHE_STATS,
     COMMAND_COUNT
 };
 
@@ -35,6 +41,13 @@ enum options_log_format { OPTIONS_LOG_TEXT, OPTIONS_LOG_JSON };
 enum options_tls_min { OPTIONS_TLS_12, OPTIONS_TLS_13 };
 enum options_client_auth { OPTIONS_CLIENT_REQUEST, OPTIONS_CLIENT_REQUIRE };
 enum options_progress { OPTIONS_PROGRESS_AUTO, OPTIONS_PROGRESS_ON, OPTIONS_PROGRESS_OFF };
+enum options_sort {
+    OPTIONS_SORT_URL,
+    OPTIONS_SORT_SIZE,
+    OPTIONS_SORT_USES,
+    OPTIONS_SORT_CREATED,
+    OPTIONS_SORT_USED
+};
 
 /* Where a value came from. */
 enum options_source { SOURCE_DEFAULT, SOURCE_ENVIRONMENT, SOURCE_FLAG };
@@ -50,7 +63,9 @@ enum { OPTIONS_ROWS_MAX = 128 };
 struct options {
     enum options_command command;
 
-    /* serve and check: SITE; pack: DIR; ech-keygen: NULL. Else never NULL after OPTIONS_RUN. */
+    /* serve and check: SITE; pack: DIR; ech-keygen, cache and its commands: NULL. Else never NULL
+     * after OPTIONS_RUN.
+     */
     const char *site;
 
     /* listening: texts for addr_parse; `addr` and `tls_addr` are never both empty after
@@ -113,7 +128,37 @@ struct options {
     int log_format;         /* enum options_log_format */
     int log_level;          /* enum log_level */
 
-    /* pack */
+    /* the fetch cache; see struct cache_config. cache_dir is never NULL where there is a cache. */
+    const char *cache_dir;  /* NULL: no cache */
+    const char *cache_path; /* of serve: where it is mounted; NULL: no cache */
+    uint64_t quota;         /* bytes; 0: no limit */
+    uint64_t quota_clean;   /* percent */
+    uint64_t default_ttl_ms, max_ttl_ms, negative_ttl_ms, stale_if_error_ms;
+    uint64_t abandon_after_ms; /* 0: never */
+    uint64_t max_downloads;
+    uint64_t download_retry_ms;
+    struct options_list allow_networks, trusted_proxies, upstream_allow; /* for cidr_list_add */
+    const char *upstream_ca;                                             /* NULL: the system's */
+    bool upstream_insecure;
+    uint64_t connect_timeout_ms, first_byte_timeout_ms, read_timeout_ms;
+    const char *purge_token; /* NULL: none */
+
+    /* cache ls, get, purge and stats: those that read a directory have a cache_dir, else the cache
+     * is at cache_base */
+    const char *cache_url;         /* as given; use cache_base */
+    struct url cache_base;         /* its path has no slash at its end */
+    struct options_list resources; /* URLs, checked; get: one */
+    uint64_t timeout_ms;           /* without a byte */
+    const char *search;            /* NULL: everything */
+    int sort;                      /* enum options_sort */
+    bool reverse;
+    uint64_t limit; /* 0: none */
+    bool json;
+    uint64_t ttl_ms;    /* 0: the cache's own */
+    const char *sha256; /* 64 hexadecimal digits; NULL: not known */
+    bool resume;
+
+    /* pack, cache get */
     const char *output; /* NULL: standard output */
     bool compress;
     int progress; /* enum options_progress */

@@ -8,6 +8,7 @@
  *     --flag   --no-flag   --flag=no                                   an option without value
  *     --                                                               no options behind it
  *     the first other word, when it is a command                       the command
+ *     the next one, when it is one of that command's ("cache ls")      the command
  *     all else, and "-"                                                arguments
  *
  * Behind `help` every word is an argument, so that `tarn help --threads` works. */
@@ -174,10 +175,14 @@ read_word(struct reader *reader, const char *word)
     }
     if (is_option)
         return word[1] == '-' ? read_long(reader, word + 2) : read_letters(reader, word);
-    if (!args->command && args->word_count == 0 && !reader->options_ended) {
-        args->command = commands_find(str_from_cstr(word));
-        if (args->command)
+    if (args->word_count == 0 && !reader->options_ended) {
+        const struct command *command =
+            args->command ? commands_find_below(args->command, str_from_cstr(word))
+                          : commands_find(str_from_cstr(word));
+        if (command) {
+            args->command = command;
             return 0;
+        }
     }
     args->words[args->word_count++] = word;
     return 0;

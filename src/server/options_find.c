@@ -48,6 +48,25 @@ commands_find(struct str name)
     return NULL;
 }
 
+bool
+command_is_below(const struct command *below, const struct command *command)
+{
+    struct str name = str_from_cstr(below->name), above = str_from_cstr(command->name);
+    return str_starts_with(name, above) && name.len > above.len && name.ptr[above.len] == ' ';
+}
+
+const struct command *
+commands_find_below(const struct command *command, struct str word)
+{
+    for (size_t i = 0; i < commands_table_count; i++) {
+        const struct command *below = &commands_table[i];
+        if (command_is_below(below, command) &&
+            str_eq(str_from_cstr(below->name + strlen(command->name) + 1), word))
+            return below;
+    }
+    return NULL;
+}
+
 void
 option_variable(const struct option *option, char out[OPTION_VARIABLE_MAX])
 {

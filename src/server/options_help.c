@@ -127,20 +127,52 @@ write_usage(struct writer *writer, const struct command *command)
 }
 
 static void
-write_commands(FILE *out)
+write_command(FILE *out, const struct command *command)
 {
     struct writer writer = {.out = out, .indent = TEXT_COLUMN};
+    go_to_column(&writer, 2);
+    write_usage(&writer, command);
+    go_to_column(&writer, TEXT_COLUMN);
+    write_text(&writer, command->help);
+    end_line(&writer);
+}
+
+static void
+write_commands(FILE *out)
+{
     fputs("Usage:\n", out);
+    for (size_t i = 0; i < commands_table_count; i++)
+        if (commands_table[i].usage)
+            write_command(out, &commands_table[i]);
+}
+
+static void
+write_paragraph(FILE *out, const char *text)
+{
+    struct writer writer = {.out = out};
+    if (!text)
+        return;
+    fputc('\n', out);
+    write_text(&writer, text);
+    end_line(&writer);
+}
+
+/* Those that have its name as their first word. */
+static void
+write_commands_below(FILE *out, const struct command *command)
+{
+    bool any = false;
     for (size_t i = 0; i < commands_table_count; i++) {
-        const struct command *command = &commands_table[i];
-        if (!command->usage)
+        if (!command_is_below(&commands_table[i], command))
             continue;
-        go_to_column(&writer, 2);
-        write_usage(&writer, command);
-        go_to_column(&writer, TEXT_COLUMN);
-        write_text(&writer, command->help);
-        end_line(&writer);
+        if (!any)
+            fputs("\nCommands:\n", out);
+        any = true;
+        write_command(out, &commands_table[i]);
     }
+    if (any)
+        write_paragraph(out, "Each has options of its own: 'tarn cache ls --help'. Without one of "
+                             "them the options are:");
 }
 
 static void
@@ -163,6 +195,18 @@ write_topic_names(FILE *out)
         write_text(&writer, name);
     }
     end_line(&writer);
+}
+
+/* The options of one command; first those that few commands share. */
+static void
+write_groups(FILE *out, unsigned commands)
+{
+    static const enum option_group first[] = {GROUP_CACHE_COMMANDS, GROUP_PACK};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        write_group(out, first[i], commands);
+    for (size_t i = 0; i < GROUP_COUNT; i++)
+        if (i != GROUP_CACHE_COMMANDS && i != GROUP_PACK)
+            write_group(out, (enum option_group)i, commands);
 }
 
 void
@@ -191,10 +235,12 @@ options_print_command_help(FILE *out, const struct command *command)
     fprintf(out, "Usage: ");
     write_usage(&writer, command);
     fprintf(out, "\n\n  %s\n", command->help);
-    if (command->kind != COMMAND_RUNS)
-        return;
-    for (size_t i = 0; i < GROUP_COUNT; i++)
-        write_group(out, (enum option_group)i, 1u << command->command);
+    write_paragraph(out, command->detail);
+    if (command->examples)
+        fprintf(out, "\nExamples:\n%s", command->examples);
+    write_commands_below(out, command);
+    if (command->kind == COMMAND_RUNS)
+        write_groups(out, 1u << command->command);
 }
 
 /* "    Default      10s" */
@@ -251,7 +297,7 @@ static void
 write_option_page(FILE *out, const struct option *option)
 {
     struct writer writer = {.out = out, .indent = DETAIL_INDENT};
-    char text[256] = "", commands[64] = "";
+    char text[256] = "", commands[128] = "";
     bool on;
     write_option_line(out, option);
     fputc('\n', out);

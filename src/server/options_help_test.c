@@ -116,10 +116,10 @@ test_an_option_page_says_all_of_it(void **state)
     check_shows("    Environment   TARN_KEEPALIVE_TIMEOUT, KISS_KEEPALIVE_TIMEOUT,\n"
                 "                  KISS_KEEPALIVE_TIMEOUT_SECS\n");
     check_shows("    Also written  --keepalive-timeout-secs\n");
-    check_shows("    Commands      serve, check\n");
+    check_shows("    Commands      serve, check, cache\n");
     show_topic("-t");
     check_shows("    Default       one per CPU\n");
-    check_shows("    Commands      serve, check, pack\n");
+    check_shows("    Commands      serve, check, cache, pack\n");
     show_topic("--no-health");
     check_shows("    Default       yes\n");
     show_topic("PORT");
@@ -156,7 +156,7 @@ test_unknown_topics_get_a_suggestion(void **state)
         {"elephants", "no help for 'elephants'; 'tarn help' lists the topics"},
         {"", "no help for ''; 'tarn help' lists the topics"},
         {"-", "no help for '-'; 'tarn help' lists the topics"},
-        {"cache", "no help for 'cache'; did you mean 'tarn help cache-control'?"},
+        {"caches", "no help for 'caches'; did you mean 'tarn help cache'?"},
     };
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
         struct error error;

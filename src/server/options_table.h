@@ -30,6 +30,8 @@ enum option_group {
     GROUP_LIMITS,
     GROUP_OPERATION,
     GROUP_LOG,
+    GROUP_CACHE,
+    GROUP_CACHE_COMMANDS,
     GROUP_PACK,
     GROUP_GENERAL,
     GROUP_COUNT,
@@ -41,8 +43,16 @@ enum {
     FOR_CHECK = 1 << COMMAND_CHECK,
     FOR_PACK = 1 << COMMAND_PACK,
     FOR_ECH_KEYGEN = 1 << COMMAND_ECH_KEYGEN,
+    FOR_CACHE = 1 << COMMAND_CACHE,
+    FOR_CACHE_LS = 1 << COMMAND_CACHE_LS,
+    FOR_CACHE_GET = 1 << COMMAND_CACHE_GET,
+    FOR_CACHE_PURGE = 1 << COMMAND_CACHE_PURGE,
+    FOR_CACHE_STATS = 1 << COMMAND_CACHE_STATS,
     FOR_SITE = FOR_SERVE | FOR_CHECK,
-    FOR_ALL = FOR_SITE | FOR_PACK | FOR_ECH_KEYGEN,
+    FOR_RUN = FOR_SITE | FOR_CACHE,                    /* whatever listens */
+    FOR_CACHE_READER = FOR_CACHE_LS | FOR_CACHE_STATS, /* of a directory, or of a running cache */
+    FOR_CACHE_CLIENT = FOR_CACHE_READER | FOR_CACHE_GET | FOR_CACHE_PURGE,
+    FOR_ALL = FOR_RUN | FOR_PACK | FOR_ECH_KEYGEN | FOR_CACHE_CLIENT,
 };
 
 /* Another spelling of an option, from the programs that tarn replaces. */
@@ -85,13 +95,16 @@ extern const struct option_group_name option_groups[GROUP_COUNT];
 
 enum command_kind { COMMAND_RUNS, COMMAND_PRINTS_HELP, COMMAND_PRINTS_VERSION, COMMAND_IS_MISSING };
 
-/* A first word that is a command and not a SITE. */
+/* A first word that is a command and not a SITE, or two words, the first of which is a command by
+ * itself ("cache ls"). */
 struct command {
     const char *name;
     enum command_kind kind;
     enum options_command command; /* COMMAND_RUNS */
     const char *usage;            /* what stands behind the name; NULL: not shown in help */
     const char *help;
+    const char *detail;   /* a paragraph of its page; NULL: help says it all */
+    const char *examples; /* lines laid out by hand, at most 80 columns; NULL: none */
 };
 extern const struct command commands_table[];
 extern const size_t commands_table_count;
@@ -101,6 +114,10 @@ const struct option *options_find(struct str name, const struct option_alias **a
 const struct option *options_find_letter(char letter, const struct option_alias **alias);
 
 const struct command *commands_find(struct str name);
+/* "ls" behind "cache" is "cache ls". NULL: there is no such command. */
+const struct command *commands_find_below(const struct command *command, struct str word);
+/* Whether `below` is one of them. */
+bool command_is_below(const struct command *below, const struct command *command);
 
 static inline size_t
 option_index(const struct option *option)

@@ -23,6 +23,8 @@ sample_value(const struct option *option)
     case OPTION_WORD:
         return strrchr(option->words, '|') + 1;
     default:
+        if (option->type == OPTION_STRING && option->group == GROUP_CACHE && option->list)
+            return "10.7.0.0/16";
         return strcmp(option->name, "ech-relay") ? "/sample" : "relay.example:77";
     }
 }
@@ -73,6 +75,10 @@ companion(const struct option *option)
                                             "client-ca", "ech-key",       "default-cert"};
     if (strcmp(option->name, "key") == 0)
         return "--cert c";
+    if (strcmp(option->name, "cache-dir") == 0)
+        return "--cache-path /c";
+    if (strcmp(option->name, "cache-path") == 0)
+        return "--cache-dir d";
     if (strcmp(option->name, "ech-relay") == 0)
         return "--tls-self-signed --ech-key k";
     if (strcmp(option->name, "client-auth") == 0)

@@ -423,13 +423,48 @@ test_options_belong_to_commands(void **state)
                   "--public-name belongs to 'tarn ech-keygen', not to 'tarn serve'");
     check_refused("tarn ech-keygen --threads 2", "",
                   "--threads belongs to 'tarn serve', not to 'tarn ech-keygen'");
-    const char *missing[] = {"compile", "sdk", "cache", "bpf", "top"};
+    const char *missing[] = {"compile", "sdk", "bpf", "top"};
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         char line[64], expected[64];
         snprintf(line, sizeof line, "tarn %s --quota 1", missing[i]);
         snprintf(expected, sizeof expected, "'%s' is not in this build yet", missing[i]);
         check_refused(line, "", expected);
     }
+}
+
+static void
+test_what_the_cache_needs(void **state)
+{
+    check_runs("tarn cache --cache-dir d", "");
+    assert_int_equal(options.command, COMMAND_CACHE);
+    assert_null(options.site);
+    assert_string_equal(options.cache_dir, "d");
+    assert_int_equal(options.quota, UINT64_C(2) << 30);
+    assert_int_equal(options.default_ttl_ms, 10 * 86400000);
+    assert_int_equal(options.stale_if_error_ms, 86400000);
+    check_runs("tarn cache --cache-dir d --allow-networks 10.0.0.0/8,fd00::/8 --quota 0", "");
+    assert_int_equal(options.allow_networks.count, 2);
+    assert_int_equal(options.quota, 0);
+    check_runs("tarn --cache-dir d --cache-path /c x", "");
+    assert_string_equal(options.cache_path, "/c");
+    check_refused("tarn cache", "",
+                  "no --cache-dir: name a directory, as in 'tarn cache --cache-dir "
+                  "/var/cache/tarn'");
+    check_refused("tarn --cache-path /c x", "", "--cache-path needs --cache-dir");
+    check_refused("tarn --cache-dir d x", "",
+                  "--cache-dir needs --cache-path, or the command 'tarn cache'");
+    check_refused("tarn cache --cache-dir d --default-ttl 2d --max-ttl 1d", "",
+                  "--default-ttl is more than --max-ttl");
+    check_refused("tarn cache --cache-dir d --spa", "",
+                  "--spa belongs to 'tarn serve', not to 'tarn cache'");
+    check_refused("tarn pack --quota 1 x", "",
+                  "--quota belongs to 'tarn serve', not to 'tarn pack'");
+    check_runs("tarn cache", "TARN_CACHE_DIR=d TARN_UPSTREAM_ALLOW=127.0.0.0/8");
+    check_refused("tarn cache --cache-dir d --upstream-allow 127.0.0.1/8", "",
+                  "--upstream-allow: '127.0.0.1/8' has bits set behind its prefix; the network is "
+                  "127.0.0.0/8");
+    check_refused("tarn cache --cache-dir d --trusted-proxies me", "",
+                  "--trusted-proxies: 'me' is no network; write 10.0.0.0/8, 192.0.2.7 or fd00::/8");
 }
 
 static void
@@ -482,6 +517,7 @@ main(void)
         TEST(test_unknown_options_get_a_suggestion),
         TEST(test_near_commands_are_hinted_at_unless_they_exist),
         TEST(test_options_belong_to_commands),
+        TEST(test_what_the_cache_needs),
         TEST(test_aliases_with_a_fixed_value),
         TEST(test_long_command_lines_are_no_trouble),
     };

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "server/cache_setup.h"
 #include "server/cpus.h"
 #include "server/listen.h"
 #include "server/metrics.h"
@@ -30,6 +31,7 @@ struct server {
     struct tls_config tls_config;
     struct tls_tickets *tickets;
     struct resolver *resolver; /* NULL: nothing is relayed */
+    struct cache_setup cache;
     struct worker_config worker_config;
     struct snapshot *snapshot;
     struct listen_socket listening[WORKER_LISTENERS_MAX];
@@ -54,7 +56,7 @@ fill_site_config(struct site_config *config, const struct options *options)
         .source = options->site,
         .preload_max = options->preload_max,
         .preload_total = options->preload_total,
-        .index = options->index,
+        .index = options->index ? options->index : "",
         .cache_control = options->cache_control,
         .content_type = options->content_type,
         .only_path = options->only_path,
@@ -63,7 +65,7 @@ fill_site_config(struct site_config *config, const struct options *options)
         .try_html = options->try_html,
         .browse = options->browse,
         .precompress = options->precompress,
-        .allow_empty = options->allow_empty,
+        .allow_empty = options->allow_empty || !options->site,
     };
 }
 
@@ -192,6 +194,10 @@ static void
 log_site(const struct server *server, const char *what)
 {
     const struct site_stats *stats = site_stats(server->snapshot->site);
+    if (!server->options->site) {
+        log_info("%s", what);
+        return;
+    }
     char content[SIZE_TEXT_MAX], preloaded[SIZE_TEXT_MAX];
     log_info("%s %s: %llu file%s, %s, %s in memory, in %.1f ms%s", what, server->options->site,
              (unsigned long long)stats->file_count, stats->file_count == 1 ? "" : "s",
@@ -375,7 +381,7 @@ static int
 load_anew(struct server *server, struct snapshot **out, struct error *error)
 {
     const struct tls_config *tls = has_tls(server->options) ? &server->tls_config : NULL;
-    if (strcmp(server->options->site, "-") != 0)
+    if (!server->options->site || strcmp(server->options->site, "-") != 0)
         return snapshot_new(out, &server->site_config, tls, error);
     if (!tls)
         return error_set(error, "standard input cannot be read again");
@@ -526,6 +532,7 @@ tear_down(struct server *server)
         worker_join(&server->workers[i]);
     for (unsigned i = server->workers_running; i < server->workers_inited; i++)
         worker_deinit(&server->workers[i]);
+    cache_setup_close(&server->cache);
     free(server->workers);
     if (server->resolver)
         resolver_free(server->resolver);
@@ -544,6 +551,15 @@ tear_down(struct server *server)
 }
 
 static int
+set_up_cache(struct server *server, struct error *error)
+{
+    if (cache_setup_open(&server->cache, server->options, error) != 0)
+        return -1;
+    server->worker_config.cache = server->metrics.cache = server->cache.cache;
+    return 0;
+}
+
+static int
 set_up(struct server *server, struct error *error)
 {
     const struct options *options = server->options;
@@ -557,11 +573,12 @@ set_up(struct server *server, struct error *error)
         snapshot_new(&server->snapshot, &server->site_config,
                      has_tls(options) ? &server->tls_config : NULL, error) != 0)
         return -1;
-    log_site(server, "loaded");
+    if (options->site)
+        log_site(server, "loaded");
     note_snapshot(server);
     reload_file_changed(server);
     if (open_listeners(server, error) != 0 || set_up_relay(server, error) != 0 ||
-        start_workers(server, error) != 0)
+        set_up_cache(server, error) != 0 || start_workers(server, error) != 0)
         return -1;
     log_listeners(server);
     return 0;

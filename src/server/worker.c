@@ -307,11 +307,29 @@ worker_report_start(struct worker *worker, int started)
     pthread_mutex_unlock(&worker->start_lock);
 }
 
+/* Plugs the cache in, if there is one. */
+static int
+worker_join_cache(struct worker *worker)
+{
+    if (!worker->config->cache)
+        return 0;
+    worker->cache = cache_worker_new(worker->config->cache, worker->loop);
+    if (!worker->cache)
+        return error_set(&worker->error, "no memory for a worker");
+    worker->env.action = (struct req_action){cache_answer, worker->cache};
+    return 0;
+}
+
 static void *
 worker_main(void *arg)
 {
     struct worker *worker = arg;
     if (loop_new(&worker->loop, worker->config->backend, &worker->error) != 0) {
+        worker_report_start(worker, -1);
+        return NULL;
+    }
+    if (worker_join_cache(worker) != 0) {
+        loop_free(worker->loop);
         worker_report_start(worker, -1);
         return NULL;
     }
@@ -335,6 +353,7 @@ worker_main(void *arg)
     loop_run(worker->loop, &hooks);
     worker_sleeps(worker);
     conn_pool_deinit(&worker->pool);
+    cache_worker_free(worker->cache);
     if (worker->config->resolver) {
         relay_pool_deinit(&worker->relays);
         resolver_detach(worker->config->resolver, worker->loop);

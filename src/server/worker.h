@@ -7,6 +7,7 @@
 #ifndef TARN_SERVER_WORKER_H
 #define TARN_SERVER_WORKER_H
 
+#include "cache/cache.h"
 #include "conn/conn.h"
 #include "server/access_log.h"
 #include "server/log_writer.h"
@@ -25,6 +26,7 @@ struct worker_config {
     bool spa;
     uint16_t redirect_port;    /* see struct req_env */
     struct resolver *resolver; /* NULL: nothing is relayed */
+    struct cache *cache;       /* NULL: none */
     struct relay_config relay;
     struct relay_target relay_target; /* see struct conn_pool */
     enum access_format access_format;
@@ -55,6 +57,7 @@ struct worker {
     bool refresh_posted; /* atomic */
     struct conn_pool pool;
     struct relay_pool relays;
+    struct cache_worker *cache; /* NULL: none */
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_count;
     struct log_ring *access_ring; /* NULL: no access log */

@@ -146,6 +146,8 @@ static int
 open_source(struct loading *loading)
 {
     const struct site_config *config = loading->config;
+    if (!config->source)
+        return 0;
     int result = source_open(config->source, config->stdin_timeout_ms, &loading->members,
                              &loading->single_file, loading->error);
     if (result == SOURCE_ABSENT && config->allow_empty) {
@@ -355,7 +357,7 @@ int
 site_load(const struct site_config *config, struct site **out, struct error *error)
 {
     uint64_t start = clock_ns();
-    must(config->source && config->index);
+    must(!config->source || config->index);
     if (check_field("--cache-control", config->cache_control, error) < 0 ||
         check_field("--content-type", config->content_type, error) < 0)
         return -1;

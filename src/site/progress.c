@@ -93,25 +93,44 @@ show(struct str line)
         continue;
 }
 
-void
-progress_draw(struct progress *progress, const struct progress_state *state)
+bool
+progress_is_due(const struct progress *progress, unsigned *width)
 {
-    if (!progress->on)
-        return;
-    uint64_t now = now_ns();
-    if (progress->drawn && now - progress->last_ns < PROGRESS_INTERVAL_MS * 1000000u)
-        return;
+    if (!progress->on ||
+        (progress->drawn && now_ns() - progress->last_ns < PROGRESS_INTERVAL_MS * 1000000u))
+        return false;
+    /* The last column stays free: some terminals would wrap. */
+    *width = terminal_width() - 1;
+    return true;
+}
+
+void
+progress_show(struct progress *progress, struct str text)
+{
     struct buf line;
     buf_init(&line, LINE_MAX_LEN);
     buf_append(&line, STR("\r"));
-    /* The last column stays free: some terminals would wrap. */
-    progress_render(&line, state, terminal_width() - 1);
+    buf_append(&line, text);
     buf_append(&line, STR("\x1b[K"));
     if (!buf_overflowed(&line))
         show(buf_str(&line));
     buf_deinit(&line);
     progress->drawn = true;
-    progress->last_ns = now;
+    progress->last_ns = now_ns();
+}
+
+void
+progress_draw(struct progress *progress, const struct progress_state *state)
+{
+    struct buf line;
+    unsigned width;
+    if (!progress_is_due(progress, &width))
+        return;
+    buf_init(&line, LINE_MAX_LEN);
+    progress_render(&line, state, width);
+    if (!buf_overflowed(&line))
+        progress_show(progress, buf_str(&line));
+    buf_deinit(&line);
 }
 
 void

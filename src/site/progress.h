@@ -26,6 +26,10 @@ enum { PROGRESS_INTERVAL_MS = 100 };
 void progress_init(struct progress *progress, bool on);
 /* Draws, unless that was done a moment ago. */
 void progress_draw(struct progress *progress, const struct progress_state *state);
+/* For a line of another kind: whether it is time to draw one, and into how many columns; and
+ * drawing it. */
+bool progress_is_due(const struct progress *progress, unsigned *width);
+void progress_show(struct progress *progress, struct str line);
 /* Takes the line away. */
 void progress_end(struct progress *progress);
 

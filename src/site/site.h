@@ -19,7 +19,7 @@
 #include "site/rules.h"
 
 struct site_config {
-    const char *source;        /* path, or "-" */
+    const char *source;        /* path, or "-"; NULL: an empty site */
     uint64_t preload_max;      /* files up to this size are held in memory */
     uint64_t preload_total;    /* ceiling on all that is held in memory */
     const char *index;         /* comma-separated index names, "index.html" */

@@ -1,0 +1,252 @@
+"""`tarn cache`: second attempts, and downloads that go on where they broke off."""
+
+import threading
+import time
+from email.utils import formatdate
+
+import pytest
+
+from harness.cache import Broken, DeafHost, Stream, closed_port
+from harness.origin import Origin, Raw, Serve, redirect
+from harness.site import MTIME, pattern
+
+BODY, OTHER = pattern(300_000, seed=1), pattern(300_000, seed=2)
+CUT_AT, READ = 120_000, 110_000
+
+
+@pytest.fixture(scope="module")
+def cache(launch_cache_module):
+    return launch_cache_module(
+        *("--download-retry-time", "20s", "--read-timeout", "500ms"),
+        *("--first-byte-timeout", "1s", "--negative-ttl", "0"),
+    )
+
+
+def resumes(origin, url):
+    return [(r.headers.get("range"), r.headers.get("if-range")) for r in origin.requests(url)]
+
+
+RESUMED = {
+    "cut": Serve(BODY, etag='"1"', cut=CUT_AT),
+    "reset": Serve(BODY, etag='"1"', cut=CUT_AT, reset=True),
+    "stands still": Serve(BODY, etag='"1"', gates={CUT_AT: threading.Event()}),
+}
+
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_it_goes_on_where_it_broke_off(cache, origin, case):
+    url = origin.add(RESUMED[case], Serve(BODY, etag='"1"'))
+    stream = cache.open(url)
+    assert stream.rest() == BODY
+    if case == "reset":  # takes what is on its way with it
+        assert len(resumes(origin, url)) == 2
+    else:
+        assert resumes(origin, url) == [(None, None), (f"bytes={CUT_AT}-", '"1"')]
+        assert origin.sent(url) == len(BODY)
+    cache.wait_idle()
+    assert cache.fetch(url).body == BODY
+
+
+def test_several_breaks(cache, origin):
+    cuts = [Serve(BODY, etag='"1"', cut=at) for at in (50_000, 100_000, 299_999)]
+    url = origin.add(*cuts, Serve(BODY, etag='"1"'))
+    streams = [cache.open(url) for _ in range(3)]
+    assert {stream.rest() for stream in streams} == {BODY}
+    assert [first for first, _ in resumes(origin, url)] == [
+        None, "bytes=50000-", "bytes=100000-", "bytes=299999-",
+    ]  # fmt: skip
+
+
+def test_behind_a_redirect(cache, origin):
+    there = origin.add(Serve(BODY, etag='"1"', cut=CUT_AT), Serve(BODY, etag='"1"'))
+    assert cache.fetch(origin.add(redirect(there))).body == BODY
+    assert resumes(origin, there)[1] == (f"bytes={CUT_AT}-", '"1"')
+
+
+def test_bytes_that_are_there_come_during_the_pause(cache, origin):
+    gate = threading.Event()
+    url = origin.add(
+        Serve(BODY, etag='"1"', cut=CUT_AT), Serve(BODY, etag='"1"', head_gate=gate)
+    )
+    stream = cache.open(url)
+    assert stream.read(CUT_AT) == BODY[:CUT_AT]
+    late = cache.open(url, f"Range: bytes={CUT_AT - 10}-{CUT_AT + 10}")
+    assert late.read(10) == BODY[CUT_AT - 10 : CUT_AT]
+    origin.wait_count(url, 2)
+    gate.set()
+    assert stream.rest() == BODY[CUT_AT:]
+    assert late.rest() == BODY[CUT_AT : CUT_AT + 11]
+
+
+# What the second request gets instead of the rest: those who have bytes must be cut, or get the
+# right ones; the next one gets what is there now.
+ANOTHER = {
+    "changed": Serve(OTHER, etag='"2"'),
+    "changed and longer": Serve(OTHER + b"more", etag='"2"'),
+    "changed and shorter": Serve(OTHER[:1000], etag='"2"'),
+    "range ignored": Serve(BODY, etag='"1"', ranges="ignore"),
+    "416": Serve(BODY, etag='"1"', ranges="416"),
+    "shifted": Serve(BODY, etag='"1"', ranges="shifted"),
+    "another total": Serve(BODY + b"x", etag='"1"'),
+    "says another total": Serve(BODY, etag='"1"', ranges="total"),
+    "206 without Content-Range": Serve(BODY, etag='"1"', ranges="unsaid"),
+    "multipart": Serve(BODY, etag='"1"', ranges="multipart"),
+    "206 with another tag": lambda exchange: Serve(OTHER, etag='"2"')._serve_part(
+        exchange, CUT_AT, len(OTHER)
+    ),
+    "gone": Serve(b"gone", 404),
+}
+
+
+@pytest.mark.parametrize("case", ANOTHER)
+def test_never_a_mixture(cache, origin, case):
+    after = Serve(OTHER, etag='"2"')
+    gate = threading.Event()
+    url = origin.add(Serve(BODY, etag='"1"', cut=CUT_AT, gates={READ: gate}), ANOTHER[case], after)
+    stream = cache.open(url)
+    assert stream.read(READ) == BODY[:READ]
+    gate.set()
+    if case == "range ignored":
+        try:
+            assert stream.rest() == BODY[READ:]
+        except Broken:
+            pass  # is right, too
+    else:
+        assert BODY[READ:].startswith(stream.until_broken())
+    origin.wait_count(url, 2)
+    cache.wait_idle()
+    known = {b"gone", BODY, OTHER, BODY + b"x", OTHER + b"more", OTHER[:1000]}
+    deadline = time.monotonic() + 10
+    while (answer := cache.fetch(url)).status != 200:
+        assert time.monotonic() < deadline, answer.response
+        threading.Event().wait(0.1)
+    assert answer.body in known
+    versions = {'"1"': (BODY, BODY + b"x"), '"2"': (OTHER, OTHER + b"more", OTHER[:1000])}
+    assert answer.body in versions[answer.get("ETag")]
+
+
+UNSOUND = {
+    "no tag": {},
+    "weak tag": {"etag": 'W/"1"'},
+    "a date only": {"modified": MTIME},
+    "no ranges": {"etag": '"1"', "ranges": "none"},
+}
+
+
+@pytest.mark.parametrize("case", UNSOUND)
+def test_without_a_strong_validator_it_starts_over(cache, origin, case):
+    options = UNSOUND[case]
+    gate = threading.Event()
+    url = origin.add(
+        Serve(BODY, cut=CUT_AT, gates={READ: gate}, **options), Serve(OTHER, **options)
+    )
+    stream = cache.open(url)
+    assert stream.read(READ) == BODY[:READ]
+    gate.set()
+    assert BODY[READ:].startswith(stream.until_broken())
+    cache.wait_idle()
+    answer = cache.fetch(url)
+    assert answer.body == OTHER
+    assert all("range" not in r.headers for r in origin.requests(url))
+
+
+def test_who_waits_for_the_head_sees_nothing_of_it(cache, origin):
+    """A break before any content: only the time it takes shows."""
+    url = origin.add(Raw(), Raw(then="reset"), Serve(BODY))
+    assert cache.fetch(url).body == BODY
+    assert origin.count(url) == 3
+
+
+def test_statuses_that_pass(cache, origin):
+    urls = {
+        status: origin.add(Serve(b"", status), Serve(BODY))
+        for status in (408, 425, 429, 500, 502, 503, 504)
+    }
+    wires = {status: cache.ask(url) for status, url in urls.items()}
+    for status, wire in wires.items():
+        stream = Stream(wire)
+        assert (stream.status, stream.rest()) == (200, BODY), status
+        assert origin.count(urls[status]) == 2
+
+
+def test_retry_after(cache, origin):
+    """In seconds and as a date; nobody asks before that."""
+    in_seconds = origin.add(Serve(b"", 503, {"Retry-After": "2"}), Serve(BODY))
+    until = time.time() + 3
+    as_date = {"Retry-After": formatdate(until, usegmt=True)}
+    at_date = origin.add(Serve(b"", 429, as_date), Serve(BODY))
+    wires = [cache.ask(in_seconds), cache.ask(at_date)]
+    times = {}
+    for url, wire in zip((in_seconds, at_date), wires):
+        assert Stream(wire).rest() == BODY
+        first, second = (r.head_ns for r in origin.requests(url))
+        times[url] = (second - first) / 1e9
+    assert 1.9 < times[in_seconds] < 6
+    assert 1.0 < times[at_date] < 6
+
+
+def test_retry_after_longer_than_anybody_waits(cache, origin):
+    url = origin.add(Serve(b"", 503, {"Retry-After": "3600"}))
+    start = time.monotonic()
+    assert cache.fetch(url).status == 503
+    assert time.monotonic() - start < 5
+
+
+def test_nobody_tries_again_when_nobody_waits(cache, origin):
+    url = origin.add(Serve(b"", 503, {"Retry-After": "1"}))
+    wire = cache.ask(url)
+    origin.wait_count(url, 1)
+    wire.close()
+    cache.wait_idle()
+    assert origin.count(url) == 1
+
+
+def test_an_origin_that_comes_back(cache):
+    port = closed_port()
+    url = f"http://127.0.0.1:{port}/late"
+    wire = cache.ask(url, timeout=20)
+    cache.wait_figure("resources_downloading", 1)
+    with Origin(port=port) as late:
+        late.put("/late", Serve(BODY))
+        assert Stream(wire).rest() == BODY
+
+
+@pytest.fixture(scope="module")
+def impatient(launch_cache_module):
+    return launch_cache_module(
+        *("--download-retry-time", "1s", "--connect-timeout", "400ms"),
+        *("--first-byte-timeout", "400ms", "--read-timeout", "400ms"),
+    )
+
+
+def test_giving_up(impatient, origin):
+    """All at once, since each takes its time."""
+    with DeafHost() as deaf:
+        cases = {
+            "refused": (f"http://127.0.0.1:{closed_port()}/", {502}),
+            "deaf": (f"http://127.0.0.1:{deaf.port}/", {502, 504}),
+            "silent": (origin.add(Raw(then="silence")), {504}),
+            "closing": (origin.add(Raw()), {502}),
+            "busy": (origin.add(Serve(b"", 503)), {503}),
+            "no such name": ("http://no-such-name.invalid/", {502, 504}),
+        }
+        start = time.monotonic()
+        wires = {case: impatient.ask(url, timeout=20) for case, (url, _) in cases.items()}
+        statuses = {case: Stream(wire).status for case, wire in wires.items()}
+        took = time.monotonic() - start
+    assert {case: statuses[case] in allowed for case, (_, allowed) in cases.items()} == {
+        case: True for case in cases
+    }, statuses
+    assert took < 10
+    assert origin.count(cases["closing"][0]) >= 2
+    assert origin.count(cases["busy"][0]) >= 2
+
+
+def test_always_cut_ends_in_a_break(impatient, origin):
+    """Each attempt brings a little, then none does: nobody waits for ever."""
+    cuts = [Serve(BODY, etag='"1"', cut=at) for at in (50_000, 100_000)]
+    url = origin.add(*cuts, Raw())
+    stream = impatient.open(url)
+    assert stream.until_broken() == BODY[:100_000]
+    impatient.wait_idle()
+    assert impatient.figures()["disk_usage"] == 0
