@@ -163,15 +163,17 @@ enum {
 
 /* the fetch cache's web pages */
 enum {
-    CACHE_PAGE_MAX = 4 << 20, /* one page; 50 URLs of URL_MAX, each encoded, quoted and bare, fit */
-    CACHE_PAGE_ROWS = 50,     /* resources on it */
+    /* one page: as many URLs of URL_MAX, with all that JSON may have to escape in them, fit */
+    CACHE_PAGE_MAX = 16 << 20,
+    CACHE_PAGE_ROWS = 50,       /* resources on it */
+    CACHE_PAGE_JSON_ROWS = 250, /* the same of a document in JSON, at most */
 };
 
 /* the fetch cache's commands */
 enum {
     CACHE_CLIENT_URL_MAX = 2 * URL_MAX,   /* the path of a request */
     CACHE_CLIENT_QUERY_MAX = 4 * URL_MAX, /* its query, encoded */
-    CACHE_CLIENT_BODY_MAX = 8 << 20,      /* an answer that is read whole */
+    CACHE_CLIENT_BODY_MAX = 16 << 20,     /* an answer that is read whole */
     CACHE_CLIENT_REASON_MAX = 1024,       /* of what is said about a failure */
     CACHE_CLIENT_IDLE_S = 30,
     CACHE_CLIENT_TICK_MS = 100,

@@ -235,6 +235,7 @@ cache_worker_free(struct cache_worker *worker)
     *at = worker->next;
     add_counters(&cache->ended, &worker->counters);
     pthread_mutex_unlock(&cache->lock);
+    index_detach(cache->index, worker->loop);
     reader_worker_deinit(worker);
     free(worker);
 }

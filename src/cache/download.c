@@ -52,6 +52,7 @@ struct download {
 enum { ARENA_MAX = (CACHE_REDIRECTS_MAX + 4) * 4 * URL_MAX, ARENA_BLOCK = 4096 };
 
 static void attempt(struct download *download);
+static void fail(struct download *download, int status, int64_t hold_s, const char *reason);
 
 struct cache_flight *
 download_flight(const struct download *download)
@@ -74,7 +75,13 @@ download_prev(struct download *download)
 static void
 retry_came(struct timer *timer)
 {
-    attempt((struct download *)((char *)timer - offsetof(struct download, retry)));
+    struct download *download =
+        (struct download *)((char *)timer - offsetof(struct download, retry));
+    uint64_t left_ns;
+    if (flight_waiters(download->flight, &left_ns) == 0)
+        fail(download, 503, 0, "nobody waits for it any more");
+    else
+        attempt(download);
 }
 
 struct download *
@@ -116,22 +123,39 @@ leave(struct download *download)
 
 /* --- ends --- */
 
-/* An object of the entry that is there. NULL: its file cannot be had. */
+/* What the table has of the resource now. */
+static void
+find_known(struct download *download)
+{
+    if (download->has_known)
+        object_unref(download->known.object);
+    download->has_known =
+        table_find(download->fetcher->config.table, flight_url(download->flight), &download->known);
+}
+
+/* An object of the entry that is there: the one that the table keeps, since readers of another
+ * would not keep the entry from being evicted. The entry may have been opened, or purged, since the
+ * download began. NULL: it has gone, or its file cannot be had. */
 static struct cache_object *
 known_object(struct download *download)
 {
     const struct fetcher_config *config = &download->fetcher->config;
-    struct table_found *known = &download->known;
+    const struct table_found *known = &download->known;
+    struct str url = flight_url(download->flight);
+    find_known(download);
+    if (!download->has_known)
+        return NULL;
     if (known->object)
         return object_ref(known->object);
-    struct str url = flight_url(download->flight);
     int fd = store_open_file(config->store, url, known->entry.id, known->entry.len);
     struct cache_object *object = fd < 0 ? NULL : object_new(config->table, fd, &known->entry);
     if (!object)
         return NULL;
     object_finish(object, known->entry.len, known->entry.sha256);
     table_opened(config->table, url, object);
-    return object;
+    find_known(download); /* unless somebody was faster */
+    object_unref(object);
+    return download->has_known && known->object ? object_ref(known->object) : NULL;
 }
 
 /* An entry that is not too old stands in for a failure, but not for a refusal: upstream knows what
@@ -197,7 +221,8 @@ renew(struct download *download)
     struct table_found found;
     if (!object || !table_renew(fetcher->config.table, flight, fetcher_now_s(), &found)) {
         object_unref(object); /* gone in the meantime: the whole, then */
-        object_unref(download->known.object);
+        if (download->has_known)
+            object_unref(download->known.object);
         download->has_known = false;
         attempt(download);
         return;
@@ -468,7 +493,7 @@ download_start(struct download *download)
 {
     struct str url = flight_url(download->flight);
     must(url_parse(url, &download->url)); /* canonical, so it was one */
-    download->has_known = table_find(download->fetcher->config.table, url, &download->known);
+    find_known(download);
     be_patient(download);
     attempt(download);
 }

@@ -107,6 +107,9 @@ read_query(struct resources *resources)
     resources->number = read_number(resources, "page", 1, CACHE_INDEX_DEPTH_MAX / CACHE_PAGE_ROWS);
     resources->refresh_s = read_number(resources, "refresh", 0, 3600);
     resources->wants_json = wants_json(resources);
+    resources->rows = CACHE_PAGE_ROWS;
+    if (resources->wants_json)
+        resources->rows = read_number(resources, "rows", CACHE_PAGE_ROWS, CACHE_PAGE_JSON_ROWS);
 }
 
 static uint32_t
@@ -115,7 +118,7 @@ page_count(const struct resources *resources)
     uint64_t count = resources->match_count;
     if (count > CACHE_INDEX_DEPTH_MAX)
         count = CACHE_INDEX_DEPTH_MAX;
-    return count ? (uint32_t)((count + CACHE_PAGE_ROWS - 1) / CACHE_PAGE_ROWS) : 1;
+    return count ? (uint32_t)((count + resources->rows - 1) / resources->rows) : 1;
 }
 
 /* --- links to the same list in another way --- */
@@ -389,8 +392,8 @@ ask_entries(struct resources *resources)
         .order = orders[sort],
         .descending = resources->falls != is_reversed,
         .search = resources->search,
-        .offset = (resources->number - 1) * CACHE_PAGE_ROWS,
-        .count = CACHE_PAGE_ROWS,
+        .offset = (resources->number - 1) * resources->rows,
+        .count = resources->rows,
     };
     page_ask(&resources->page, &query, entries_are_there);
 }
@@ -406,7 +409,7 @@ answer_flights(struct resources *resources)
     resources->match_count = flights.count;
     if (resources->number > page_count(resources))
         resources->number = page_count(resources);
-    unsigned from = (resources->number - 1) * CACHE_PAGE_ROWS, until = from + CACHE_PAGE_ROWS;
+    unsigned from = (resources->number - 1) * resources->rows, until = from + resources->rows;
     if (until > flights.count)
         until = flights.count;
     if (resources->wants_json)

@@ -52,7 +52,8 @@ struct resources {
     bool falls;
     bool wants_json;
     unsigned refresh_s;
-    uint32_t number; /* of the page of the list, from 1 on */
+    uint32_t rows;   /* on a page of the list */
+    uint32_t number; /* of that page, from 1 on */
     struct str search;
     uint64_t match_count, match_len;
 };

@@ -7,7 +7,7 @@
 const struct str pages_policy = STR_INIT(
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "connect-src 'self'; img-src data:; "
-    "style-src 'sha256-KQu6IbZX/LZq5J7c9aYU7JY/wID8LPEbB+z3ft7kZI0='; "
+    "style-src 'sha256-74w9uySS7stvbB/x7GoeOnMnhtdiG1bGzvxiyBLUS2g='; "
     "script-src 'sha256-0HEV7zMdz566TP4ZfPGH9om0UEvc0LBwBgwy3o1yqR0='");
 
 const struct str pages_icon = STR_INIT(
@@ -30,7 +30,7 @@ const struct str pages_style = STR_INIT(
     "@media(prefers-color-scheme:dark){:root{--bg:#12171b;--card:#1a2026;--ink:#dfe5ea;"
     "--soft:#93a0ac;--line:#2b343c;--hover:#212931;--link:#8cc9e8;--own:#4a9fc8;--up:#d59a55;"
     "--good:#79cfa2;--good-bg:#17302a;--bad:#f0958c;--bad-bg:#37211f;--code:#12181d;"
-    "--press:#2f83ad;--on-press:#fff}}\n"
+    "--press:#28759e;--on-press:#fff}}\n"
     "*{box-sizing:border-box}\n"
     "html{scroll-padding-top:1rem}\n"
     "body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 var(--sans)}\n"
@@ -47,7 +47,7 @@ const struct str pages_style = STR_INIT(
     ".brand{display:flex;align-items:center;gap:.6rem;color:var(--ink);font-size:1.1rem;"
     "padding:.8rem 0}\n"
     ".brand:hover{text-decoration:none}\n"
-    ".brand b{font-weight:600;color:var(--own)}\n"
+    ".brand b{font-weight:600;color:var(--link)}\n"
     ".brand svg{width:1.7rem;height:1.7rem}\n"
     ".top nav{display:flex;gap:1.75rem}\n"
     ".top nav a{padding:.95rem 0;color:var(--soft);border-bottom:2px solid transparent;"
@@ -77,7 +77,7 @@ const struct str pages_style = STR_INIT(
     "input,button,.button{font:inherit;font-size:.95rem;border-radius:8px}\n"
     "input{width:100%;padding:.55rem .75rem;border:1px solid var(--line);background:var(--bg);"
     "color:inherit}\n"
-    "input::placeholder{color:var(--soft);opacity:.75}\n"
+    "input::placeholder{color:var(--soft);opacity:.85}\n"
     "input[aria-invalid]{border-color:var(--bad)}\n"
     "button,.button{display:inline-block;padding:.55rem 1.1rem;border:1px solid transparent;"
     "background:var(--press);color:var(--on-press);font-weight:550;line-height:1.5;"
@@ -147,7 +147,7 @@ const struct str pages_style = STR_INIT(
     ".terms tbody th{font-weight:500}\n"
     ".terms th,.terms td{font-size:.925rem}\n"
     ".terms td{color:var(--soft)}\n"
-    "code{color:var(--ink)}\n"
+    "code{color:var(--ink);overflow-wrap:anywhere}\n"
     ".list tbody tr:hover{background:var(--hover)}\n"
     ".list td+td,.list th+th{text-align:right;white-space:nowrap}\n"
     ".list td+td{font-size:.9rem;font-variant-numeric:tabular-nums}\n"

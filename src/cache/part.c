@@ -55,6 +55,16 @@ is_etag(struct str value)
            str_find_char(str_make(tag.ptr + 1, tag.len - 2), '"') == tag.len - 2;
 }
 
+/* Whether the entry can name the coding of the content: it would be served as something else. */
+static bool
+can_keep_coding(const struct http_response_head *head)
+{
+    struct http_lines lines = http_response_lines(head, HTTP_FIELD_CONTENT_ENCODING);
+    struct str value, more;
+    return !http_lines_next(&lines, &value) ||
+           (value.len <= CACHE_CODING_MAX && !http_lines_next(&lines, &more));
+}
+
 /* What upstream says of the resource. */
 static void
 read_head(struct part *part, const struct http_response_head *head)
@@ -118,6 +128,8 @@ part_begin(struct part *part, const struct http_response_head *head, const char 
     struct fetcher *fetcher = part->fetcher;
     struct cache_entry *entry = &part->entry;
     must(!part->object);
+    if (!can_keep_coding(head))
+        return fails(problem, 502, "upstream's Content-Encoding is none that can be kept");
     read_head(part, head);
     begin_hashes(part, head);
     part->received = part->charged = 0;

@@ -730,6 +730,8 @@ static void
 h1_woken(struct req *req)
 {
     struct h1 *h1 = (struct h1 *)((char *)req - offsetof(struct h1, req));
+    if (h1->conn->state == CONN_CLOSED)
+        return; /* dropped; the request ends when the loop has let go */
     if (h1->state == H1_WAIT && !req->waits)
         h1_answered(h1);
     else if (h1->state == H1_RESPOND && h1->body_pending)

@@ -391,6 +391,8 @@ stream_woken(struct req *req)
 {
     struct h2_stream *stream = (struct h2_stream *)((char *)req - offsetof(struct h2_stream, req));
     int result = 0;
+    if (stream->h2->conn->state == CONN_CLOSED)
+        return; /* dropped; the request ends when the loop has let go */
     if (!stream->responded && !must_wait(stream)) {
         result = respond(stream);
     } else if (stream->body_pending) {

@@ -300,6 +300,34 @@ a_client_that_leaves_ends_the_wait(void **state)
     }
 }
 
+/* The connection is dropped at once, but its request lives until the loop has let go. */
+static void
+news_after_the_drop_change_nothing(void **state)
+{
+    struct scene *scene = *state;
+    struct client client;
+    for (unsigned answered = 0; answered < 2; answered++) {
+        later_count = closed_count = 0;
+        client_open(&client, scene);
+        client_get(&client, "/later");
+        wait_for_later(&client);
+        if (answered) {
+            later_respond(&laters[0], "3");
+            client_run_for(&client, 20);
+        }
+        conn_pool_abort(&scene->pool);
+        assert_int_equal(closed_count, 0);
+        laters[0].piece = STR("abc");
+        if (answered)
+            req_wake(laters[0].req);
+        else
+            later_respond(&laters[0], "3");
+        run_until(scene->world, scene_is_empty, scene);
+        assert_int_equal(closed_count, 1);
+        client_close(&client);
+    }
+}
+
 /* It may still read. */
 static void
 a_client_that_only_ends_its_side_is_answered(void **state)
@@ -413,6 +441,27 @@ a_reset_stream_ends_its_wait(void **state)
     h2c_close(&h2c);
 }
 
+static void
+news_of_a_stream_after_the_drop_change_nothing(void **state)
+{
+    struct scene *scene = *state;
+    struct h2c h2c;
+    h2c_open(&h2c, scene, 65535, false);
+    h2c_get(&h2c, "/later/a");
+    h2c_get(&h2c, "/later/b");
+    h2c_run_for(&h2c, 20);
+    assert_int_equal(later_count, 2);
+    later_respond(&laters[1], NULL);
+    h2c_run_for(&h2c, 20);
+    conn_pool_abort(&scene->pool);
+    assert_int_equal(closed_count, 0);
+    later_respond(&laters[0], "3");
+    later_feed(&laters[1], "abc");
+    run_until(scene->world, scene_is_empty, scene);
+    assert_int_equal(closed_count, 2);
+    h2c_close(&h2c);
+}
+
 /* Whichever comes first, the end of the request or the answer. */
 static void
 the_answer_of_a_stream_waits_for_both(void **state)
@@ -450,11 +499,13 @@ run_group(const char *name)
         wait_test(http_1_0_ends_such_a_body_with_the_connection),
         wait_test(a_body_that_fails_breaks_the_transfer),
         wait_test(a_client_that_leaves_ends_the_wait),
+        wait_test(news_after_the_drop_change_nothing),
         wait_test(a_client_that_only_ends_its_side_is_answered),
         wait_test(a_request_body_is_thrown_away_after_the_wait),
         wait_test(streams_wait_and_others_go_on),
         wait_test(a_stream_whose_body_fails_is_reset),
         wait_test(a_reset_stream_ends_its_wait),
+        wait_test(news_of_a_stream_after_the_drop_change_nothing),
         wait_test(the_answer_of_a_stream_waits_for_both),
     };
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);

@@ -222,6 +222,8 @@ static const struct {
     {"fd00::/8", "http://[fe12::1]/", false},
     {"::/0", "http://192.0.2.1/", false},
     {"192.0.2.1", "http://name/", false},
+    {"name", "http://[::1]/", false},
+    {"name", "http://192.0.2.1/", false},
 };
 
 static void

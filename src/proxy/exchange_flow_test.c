@@ -167,6 +167,52 @@ test_pause_before_the_body(void **state)
     assert_int_equal(scene->fake.conn_count, 1);
 }
 
+/* Bytes that come between a resume and its effect stay behind those that are held. */
+static void
+test_order_after_a_pause(void **state)
+{
+    struct scene *scene = *state;
+    struct owner owner;
+    script(&scene->fake, {.text = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n"
+                                  "hello "});
+    owner_init(&owner, scene, "GET", "/");
+    owner.pauses = OWNER_IN_HEAD;
+    owner_start(&owner);
+    scene_run_for(scene, 20);
+    struct sock *sock = &owner.exchange->conn->sock;
+    assert_true(held_len(&owner) > 0);
+    exchange_resume(owner.exchange);
+    upstream_sock_ops.received(sock, "world!", 6);
+    owner_wait(&owner);
+    assert_answer(&owner, 200, "hello world!");
+    owner_deinit(&owner);
+}
+
+/* More than can be held: what came is right as far as it goes, and then the transfer breaks. */
+static void
+test_more_than_can_be_held(void **state)
+{
+    static char bytes[2000];
+    struct scene *scene = *state;
+    struct owner owner;
+    pattern_fill(bytes, 0, sizeof bytes);
+    script(&scene->fake, {.text = "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"});
+    owner_init(&owner, scene, "GET", "/");
+    owner.keeps_no_data = true;
+    owner.pauses = OWNER_IN_HEAD;
+    owner_start(&owner);
+    scene_run_for(scene, 20);
+    struct upstream_conn *conn = owner.exchange->conn;
+    conn->held.max = 1000;
+    for (unsigned i = 0; i < 4; i++)
+        upstream_sock_ops.received(&conn->sock, bytes + i * 400, i == 3 ? 100 : 400);
+    assert_int_equal(conn->held.len, 800);
+    exchange_resume(owner.exchange);
+    owner_wait(&owner);
+    assert_result(&owner, BROKEN, "after 800 bytes of the body");
+    assert_int_equal(owner.data_len, 800);
+}
+
 /* The upstream's end waits behind what is held. */
 static void
 test_end_behind_a_pause(void **state)
@@ -487,6 +533,8 @@ run_group(const char *name)
         with_scene(test_pause_to_the_end),
         with_scene(test_pause_in_every_chunk),
         with_scene(test_pause_before_the_body),
+        with_scene(test_order_after_a_pause),
+        with_scene(test_more_than_can_be_held),
         with_scene(test_end_behind_a_pause),
         with_scene(test_pause_is_not_the_upstreams_fault),
         with_scene(test_pause_between_pieces),

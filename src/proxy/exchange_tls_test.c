@@ -102,6 +102,77 @@ test_wire_bytes_one_by_one(void **state)
     assert_int_equal(scene->fake.conn_count, 1);
 }
 
+/* Several chunks in one record, a pause in each. */
+static void
+test_pause_within_a_record(void **state)
+{
+    struct scene *scene = *state;
+    struct owner owner;
+    for (unsigned cuts = 0; cuts < 2; cuts++) {
+        const struct fake_answer answer = {
+            .text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n",
+            .end = cuts ? FAKE_CLOSES : FAKE_STAYS};
+        scene->fake.answers = &answer;
+        scene->fake.answer_count = 1;
+        scene->fake.answered = 0;
+        owner_init(&owner, scene, "GET", "/");
+        owner.pauses = OWNER_IN_DATA;
+        owner_start(&owner);
+        for (unsigned i = 1; i <= 4; i++) {
+            scene_run_for(scene, 20);
+            assert_int_equal(owner.data_count, i);
+            exchange_resume(owner.exchange);
+        }
+        owner_wait(&owner);
+        assert_answer(&owner, 200, "abcd");
+        assert_int_equal(upstream_pool_idle_count(scene->pool), !cuts);
+        owner_deinit(&owner);
+    }
+}
+
+static void
+test_bytes_behind_the_response(void **state)
+{
+    static const size_t steps[] = {0, 1};
+    struct scene *scene = *state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct owner owner;
+        const struct fake_answer answer = {.text = OK_5 "x", .step = steps[i]};
+        scene->fake.answers = &answer;
+        scene->fake.answer_count = 1;
+        scene->fake.answered = 0;
+        owner_run(&owner, scene, "GET", "/");
+        assert_answer(&owner, 200, "hello");
+        assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+        owner_deinit(&owner);
+    }
+}
+
+/* What TLS has to say for itself does not end an idle connection. */
+static void
+test_messages_to_an_idle_connection(void **state)
+{
+    struct scene *scene = *state;
+    scene->fake.repeats = true;
+    script(&scene->fake, {.text = OK_5});
+    run_get(scene);
+    for (unsigned i = 0; i < 3; i++) {
+        struct fake_conn *conn = &scene->fake.conns[0];
+        assert_int_equal(SSL_key_update(conn->tls->ssl, i ? SSL_KEY_UPDATE_REQUESTED
+                                                          : SSL_KEY_UPDATE_NOT_REQUESTED),
+                         1);
+        assert_int_equal(SSL_write(conn->tls->ssl, "", 0), 0);
+        assert_true(conn->wire->len > 0);
+        conn->step = i == 2;
+        scene_run_for(scene, 30);
+        assert_int_equal(conn->wire->len, 0);
+        assert_int_equal(upstream_pool_idle_count(scene->pool), 1);
+        run_get(scene);
+        assert_int_equal(scene->fake.conn_count, 1);
+    }
+}
+
 /* --- ends --- */
 
 static void
@@ -526,6 +597,9 @@ run_group(const char *name)
         with(test_connection_is_used_again),
         with(test_session_is_resumed),
         with(test_wire_bytes_one_by_one),
+        with(test_pause_within_a_record),
+        with(test_bytes_behind_the_response),
+        with(test_messages_to_an_idle_connection),
         with(test_ends_and_truncation),
         with(test_damaged_record),
         with(test_stale_connection_is_tried_again),

@@ -210,6 +210,7 @@ read_page(struct cache_list *list, struct cache_client *client, const struct opt
     struct buf query;
     buf_init(&query, CACHE_CLIENT_QUERY_MAX);
     cache_query_append(&query, "format", STR("json"));
+    buf_printf(&query, "&rows=%d", CACHE_PAGE_JSON_ROWS);
     append_order(&query, options);
     if (options->search)
         cache_query_append(&query, "search", str_from_cstr(options->search));

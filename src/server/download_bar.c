@@ -56,16 +56,18 @@ append_time(struct buf *out, uint64_t seconds)
         buf_printf(out, "%u:%02u", (unsigned)(seconds / 60), (unsigned)(seconds % 60));
 }
 
+/* A bar and a percentage; only what is complete is 100 %. `bar_width` 0: no bar. */
 static void
-append_bar(struct buf *out, uint64_t done, uint64_t total)
+append_done(struct buf *out, const struct download_bar_state *state, unsigned bar_width)
 {
-    /* Only what is complete is 100 %. */
+    uint64_t done = state->done_len, total = state->total_len;
+    if (!state->has_total)
+        return;
     unsigned percent = done >= total ? 100 : (unsigned)((double)done * 100 / (double)total);
     percent = done < total && percent > 99 ? 99 : percent;
-    buf_append_char(out, '[');
-    for (unsigned i = 0; i < BAR_WIDTH; i++)
-        buf_append_char(out, i < percent * BAR_WIDTH / 100 ? '#' : '.');
-    buf_printf(out, "] %3u%%  ", percent);
+    for (unsigned i = 0; i < bar_width; i++)
+        buf_printf(out, "%s%c", i ? "" : "[", i < percent * bar_width / 100 ? '#' : '.');
+    buf_printf(out, "%s%3u%%  ", bar_width ? "] " : "", percent);
 }
 
 static void
@@ -98,9 +100,13 @@ download_bar_render(struct buf *out, const struct download_bar *bar,
         buf_append(out, STR("waiting for the cache  "));
         append_time(out, elapsed_s);
     } else {
-        if (state->has_total)
-            append_bar(out, state->done_len, state->total_len);
+        append_done(out, state, BAR_WIDTH);
         append_figures(out, bar, state, elapsed_s);
+        if (out->len - start > width && !buf_overflowed(out)) { /* figures say more */
+            out->len = start;
+            append_done(out, state, 0);
+            append_figures(out, bar, state, elapsed_s);
+        }
     }
     size_t used = out->len - start;
     if (buf_overflowed(out))

@@ -13,7 +13,8 @@ options_check_cache_words(const struct option_args *args, struct error *error)
     for (size_t i = 0; i < commands_table_count; i++)
         if (command_is_below(&commands_table[i], args->command))
             suggestion_offer(&near, commands_table[i].name + strlen(args->command->name) + 1);
-    if (near.best)
+    /* Exactly one can only stand behind "--", and was not meant as one. */
+    if (near.best && near.distance > 0)
         return error_set(error, "no command 'tarn cache %s'; did you mean 'tarn cache %s'?",
                          args->words[0], near.best);
     return error_set(error, "'tarn cache' has the commands ls, get, purge and stats, and not '%s'",

@@ -122,8 +122,8 @@ static void
 write_usage(struct writer *writer, const struct command *command)
 {
     bool is_default = command->kind == COMMAND_RUNS && command->command == COMMAND_SERVE;
-    writer->column += (unsigned)fprintf(writer->out, is_default ? "tarn [%s] %s" : "tarn %s %s",
-                                        command->name, command->usage);
+    writer->column += (unsigned)fprintf(writer->out, is_default ? "tarn [%s]%s%s" : "tarn %s%s%s",
+                                        command->name, *command->usage ? " " : "", command->usage);
 }
 
 static void

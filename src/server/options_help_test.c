@@ -145,6 +145,34 @@ test_groups_topics_and_commands_have_pages(void **state)
     show_topic("check");
     check_shows("--spa");
     show_topic("help");
+    for (size_t i = 0; i < commands_table_count; i++)
+        if (commands_table[i].usage)
+            show_topic(commands_table[i].name);
+}
+
+static void
+test_commands_of_a_command_are_shown_with_it(void **state)
+{
+    show_topic("cache");
+    check_shows("\nCommands:\n  tarn cache ls [OPTIONS] ");
+    check_shows("  tarn cache get [-o FILE] [OPTIONS] URL\n");
+    check_shows("  tarn cache purge ");
+    check_shows("  tarn cache stats ");
+    check_shows("--quota");
+    assert_null(strstr(page, "--search"));
+    show_topic("cache get");
+    check_shows("Usage: tarn cache get [-o FILE] [OPTIONS] URL\n");
+    check_shows("\nExamples:\n  tarn cache get ");
+    check_shows("--sha256");
+    check_shows("-o, --output FILE");
+    assert_null(strstr(page, "--quota"));
+    /* what is its own comes first */
+    assert_true(strstr(page, "--sha256") < strstr(page, "--connect-timeout"));
+    show_topic("--cache-url");
+    check_shows("    Commands      cache ls, cache get, cache purge, cache stats\n");
+    show_topic("--connect-timeout");
+    check_shows("    Commands      serve, check, cache, cache ls, cache get, cache purge, cache\n"
+                "                  stats\n");
 }
 
 static void
@@ -222,6 +250,7 @@ main(void)
         TEST(test_every_option_has_a_page),
         TEST(test_an_option_page_says_all_of_it),
         TEST(test_groups_topics_and_commands_have_pages),
+        TEST(test_commands_of_a_command_are_shown_with_it),
         TEST(test_unknown_topics_get_a_suggestion),
         TEST(test_help_and_version_end_the_run),
     };

@@ -25,8 +25,17 @@ sample_value(const struct option *option)
     default:
         if (option->type == OPTION_STRING && option->group == GROUP_CACHE && option->list)
             return "10.7.0.0/16";
-        return strcmp(option->name, "ech-relay") ? "/sample" : "relay.example:77";
+        break;
     }
+    static const char *const samples[][2] = {
+        {"ech-relay", "relay.example:77"},
+        {"cache-url", "https://cache.example:77/sample/"},
+        {"sha256", "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"},
+    };
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
+        if (strcmp(option->name, samples[i][0]) == 0)
+            return samples[i][1];
+    return "/sample";
 }
 
 static uint64_t
@@ -81,6 +90,8 @@ companion(const struct option *option)
         return "--cache-dir d";
     if (strcmp(option->name, "ech-relay") == 0)
         return "--tls-self-signed --ech-key k";
+    if (strcmp(option->name, "continue") == 0)
+        return "--output f";
     if (strcmp(option->name, "client-auth") == 0)
         return "--tls-self-signed --client-ca c";
     for (size_t i = 0; i < sizeof with_cert / sizeof *with_cert; i++)
@@ -89,20 +100,28 @@ companion(const struct option *option)
     return "";
 }
 
+/* A command that takes the option, with what it needs. */
+static const char *
+command_of(const struct option *option)
+{
+    if (option->commands & FOR_SITE)
+        return strcmp(option->name, "site") ? "tarn x" : "tarn";
+    if (option->commands & FOR_PACK)
+        return "tarn pack x";
+    if (option->commands & FOR_CACHE_LS)
+        return "tarn cache ls";
+    return option->commands & FOR_CACHE_GET ? "tarn cache get http://a/" : "tarn ech-keygen";
+}
+
 static void
 check_way(const struct option *option, enum options_source source, const char *format, ...)
 {
     char way[256], line[320];
-    bool packs = option->commands == FOR_PACK;
     va_list args;
     va_start(args, format);
     vsnprintf(way, sizeof way, format, args);
     va_end(args);
-    const char *site = option->commands == FOR_ECH_KEYGEN ? "tarn ech-keygen"
-                       : packs                            ? "tarn pack x"
-                       : strcmp(option->name, "site")     ? "tarn x"
-                                                          : "tarn";
-    snprintf(line, sizeof line, "%s %s %s", site, companion(option),
+    snprintf(line, sizeof line, "%s %s %s", command_of(option), companion(option),
              source == SOURCE_FLAG ? way : "");
     check_runs(line, source == SOURCE_FLAG ? "" : way);
     check_field(option, way, source);
@@ -127,7 +146,8 @@ test_every_row_is_reachable_in_every_way(void **state)
         for (size_t j = 0; j < OPTION_ALIASES_MAX && option->aliases[j].name; j++) {
             const struct option_alias *alias = &option->aliases[j];
             if (!alias->value)
-                check_way(option, SOURCE_FLAG, "--%s %s", alias->name, value);
+                check_way(option, SOURCE_FLAG, "--%s%s%s", alias->name,
+                          option->type == OPTION_FLAG ? "=" : " ", value);
             if (alias->letter)
                 check_way(option, SOURCE_FLAG, "-%c%s", alias->letter, value);
         }

@@ -449,7 +449,7 @@ test_what_the_cache_needs(void **state)
     assert_string_equal(options.cache_path, "/c");
     check_refused("tarn cache", "",
                   "no --cache-dir: name a directory, as in 'tarn cache --cache-dir "
-                  "/var/cache/tarn'");
+                  "/var/cache/tarn'; or a command: ls, get, purge or stats");
     check_refused("tarn --cache-path /c x", "", "--cache-path needs --cache-dir");
     check_refused("tarn --cache-dir d x", "",
                   "--cache-dir needs --cache-path, or the command 'tarn cache'");

@@ -36,7 +36,10 @@ class Stream:
     def __init__(self, wire, method="GET", keep=False):
         self.wire = wire
         self.keep = keep
-        self.response = wire.read_head()
+        try:
+            self.response = wire.read_head()
+        except ConnectionResetError as error:
+            raise Broken("reset before the head") from error
         self.status = self.response.status
         self.has_body = method != "HEAD" and self.status not in (204, 304)
         self.chunked = self.response.get("Transfer-Encoding") is not None
@@ -71,7 +74,7 @@ class Stream:
             line += byte
         return line[:-2]
 
-    def _piece(self, most):
+    def piece(self, most=1 << 20):
         """Content that is there, or b"" at the end."""
         if self.ended:
             return b""
@@ -99,7 +102,7 @@ class Stream:
         """The next `count` bytes of content."""
         data = b""
         while len(data) < count:
-            piece = self._piece(count - len(data))
+            piece = self.piece(count - len(data))
             if not piece:
                 raise Broken(f"{len(data)} of {count} bytes came before an end")
             data += piece
@@ -109,7 +112,7 @@ class Stream:
         """Everything that is still to come; closes the connection."""
         data = bytearray()
         try:
-            while piece := self._piece(1 << 20):
+            while piece := self.piece():
                 data += piece
         finally:
             if not self.keep:
@@ -120,7 +123,7 @@ class Stream:
         """What comes before it breaks; an end in order is what must never be."""
         data = bytearray()
         try:
-            while piece := self._piece(1 << 20):
+            while piece := self.piece():
                 data += piece
         except Broken:
             self.wire.close()
@@ -164,6 +167,20 @@ class Cache(Server):
         stream = self.open(url, *headers, method=method, **more)
         stream.response.body = stream.rest()
         return stream
+
+    def receive(self, url, *headers, **more):
+        """(status, content that came, whether it came to its end) of a client that is prepared for
+        anything. Status None: it broke before the head."""
+        data, status = bytearray(), None
+        try:
+            stream = self.open(url, *headers, **more)
+            status = stream.status
+            while piece := stream.piece():
+                data += piece
+        except Broken:
+            return status, bytes(data), False
+        stream.wire.close()
+        return status, bytes(data), True
 
     def purge(self, url, token, **more):
         return self.fetch(url, f"Authorization: Bearer {token}", method="DELETE", **more)

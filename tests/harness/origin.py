@@ -381,6 +381,9 @@ class Origin:
                 if not data:
                     return
                 buffer += data
+                if buffer[:1] == b"\x16":  # TLS, for a plain port
+                    sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                    return
             head, buffer = buffer.split(b"\r\n\r\n", 1)
             request = Request(head)
             request.connection = number
