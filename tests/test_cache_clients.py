@@ -133,7 +133,7 @@ def test_git_clone(cache, origin, tmp_path, packed):
     """Over plain files ("dumb"): git puts what it wants behind the URL, which ends up in `url`."""
     needed("git")
     work, bare = make_repository(tmp_path, packed)
-    prefix = f"/git-{packed}.git"
+    prefix = f"/{tmp_path.name}.git"
     serve_tree(origin, prefix, bare)
     where = f"{cache.url(FETCH)}?url={origin.url(prefix)}"
     for i in range(2):
@@ -216,10 +216,11 @@ def test_apt_helper(cache, origin, tmp_path):
 def test_apt_source(cache, origin, tmp_path):
     """A line of sources.list that leads through the cache: apt puts its paths behind the URL."""
     needed("dpkg-deb")
-    serve_tree(origin, "/debian/.", make_apt_repository(tmp_path))
+    base = f"/{tmp_path.name}"
+    serve_tree(origin, f"{base}/.", make_apt_repository(tmp_path))
     apt = tmp_path / "apt"
     options = apt_options(apt)
-    where = f"{cache.url(FETCH)}?url={origin.url('/debian')}"
+    where = f"{cache.url(FETCH)}?url={origin.url(base)}"
     (apt / "sources.list").write_text(f"deb [trusted=yes] {where} ./\n")
     run("apt-get", *options, "update")
     run("apt-get", *options, "download", "hello-tarn", cwd=tmp_path)

@@ -3,14 +3,13 @@
 import os
 import random
 import signal
-import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.cache import content_files, usage
+from harness.cache import content_files, in_index, usage
 from harness.origin import Serve
 from harness.server import wait_until
 from harness.site import pattern
@@ -56,10 +55,8 @@ def test_the_order_survives_a_restart(launch_cache, origin):
     for url in urls:
         store(cache, url)
     cache.stop()
-    with sqlite3.connect(f"{cache.folder}/index.db") as database:
-        for used, url in zip((400, 100, 300, 200), urls):
-            database.execute("UPDATE entry SET last_used = ? WHERE url = ?", (used, url))
-    database.close()
+    for used, url in zip((400, 100, 300, 200), urls):
+        in_index(cache.folder, "UPDATE entry SET last_used = ? WHERE url = ?", used, url)
     cache = launch_cache(*args, folder=cache.folder)
     store(cache, origin.add(Serve(PIECE)))
     store(cache, origin.add(Serve(PIECE)))
@@ -72,16 +69,12 @@ def test_use_is_remembered(launch_cache, origin):
     url = origin.add(Serve(PIECE))
     store(cache, url)
     cache.stop()
-    with sqlite3.connect(f"{cache.folder}/index.db") as database:
-        database.execute("UPDATE entry SET last_used = 100, uses = 1")
-    database.close()
+    in_index(cache.folder, "UPDATE entry SET last_used = 100, uses = 1")
     cache = launch_cache(folder=cache.folder)
     for _ in range(3):
         assert cache.fetch(url).x_cache == "hit"
     cache.stop()
-    with sqlite3.connect(f"{cache.folder}/index.db") as database:
-        ((used, uses),) = database.execute("SELECT last_used, uses FROM entry").fetchall()
-    database.close()
+    ((used, uses),) = in_index(cache.folder, "SELECT last_used, uses FROM entry")
     assert abs(used - time.time()) < 60 and uses == 4
 
 

@@ -179,13 +179,13 @@ def manual_options():
 
 def help_options():
     """The options in `tarn --help`, as spelled there."""
-    return re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", run_tarn("--help").stdout, re.M)
+    return re.findall(r"^(?:  -\w, | {6})(--[a-z0-9-]+)", run_tarn("--help").stdout, re.M)
 
 
 def help_facts(option):
     """The rows of `tarn help --option`, and its line of usage."""
     text = run_tarn("help", option).stdout
-    usage = re.match(r" +(?:(-\w), )?(--[a-z-]+)(?: ([A-Z]+))?", text)
+    usage = re.match(r" +(?:(-\w), )?(--[a-z0-9-]+)(?: ([A-Z]+))?", text)
     rows = re.findall(r"^    ([A-Z][a-z]+(?: written)?)  +(.*(?:\n {18}\S.*)*)", text, re.M)
     return usage.groups(), {name: re.sub(r"\s+", " ", value) for name, value in rows}
 

@@ -185,6 +185,7 @@ test_strings_that_are_none(void **state)
         "\"\\ud800\"",
         "\"\\ud800x\"",
         "\"\\udc00\"",
+        "\"\\udc00\\udc00\"",
         "\"\\ud800\\n\"",
         "\"\\ud800\\ud800\"",
         "\"\\ud800\\u0041\"",

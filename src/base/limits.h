@@ -215,6 +215,7 @@ enum {
     UPSTREAM_PLAIN_LEN = 4 * 16384,   /* TLS: opened at a time, and read from a file to be sealed */
     UPSTREAM_TUNNEL_HEAD_MAX = 16384, /* a proxy's answer to CONNECT */
     UPSTREAM_TUNNEL_FIELDS_MAX = 100,
+    UPSTREAM_TRY_MS = 1000,           /* an address gets, or half of what is left */
     EXCHANGE_HEAD_MAX = 64 << 10,     /* a request head */
     EXCHANGE_OUT_LEN = 16384,         /* request body copied behind it, or before the next send */
     EXCHANGE_COPY_MAX = 4096,         /* a larger piece of a body is sent from where it is */

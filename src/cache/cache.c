@@ -14,7 +14,8 @@ static int
 note_loaded(void *arg, const struct cache_entry *entry)
 {
     struct cache *cache = arg;
-    return table_load(cache->table, entry);
+    int result = table_load(cache->table, entry);
+    return result > 0 ? INDEX_REFUSED : result < 0 ? INDEX_FAILED : INDEX_TAKEN;
 }
 
 static void

@@ -255,7 +255,8 @@ be_patient(struct download *download)
 {
     struct fetcher *fetcher = download->fetcher;
     download->give_up_ns = loop_now_ns(fetcher->loop) + fetcher->config.retry_ns;
-    download->backoff_ms = CACHE_BACKOFF_MS;
+    unsigned backoff_ms = fetcher->config.backoff_ms;
+    download->backoff_ms = backoff_ms ? backoff_ms : CACHE_BACKOFF_MS;
     download->retry_after_s = 0;
 }
 
@@ -481,6 +482,7 @@ attempt(struct download *download)
         .method = STR("GET"), .url = download->url, .fields = fields};
     request.field_count = add_conditions(download, fields, 2, text);
     download->answered = false;
+    download->retry_after_s = 0; /* that was of another answer */
     if (!part_has_begun(&download->part))
         flight_set_asking(download->flight);
     download->exchange = exchange_start(fetcher->upstreams, &request, &ops, download);

@@ -39,9 +39,9 @@ a_resource_becomes_an_entry(void **state)
     asked_end(&asked);
     assert_kept(rig, "/a?b=c", "hello");
     assert_used(rig, 5);
-    assert_int_equal(rig_count(rig, successes), 1);
-    assert_int_equal(rig_count(rig, failures), 0);
-    assert_int_equal(rig_count(rig, received), 5);
+    assert_count(rig, successes, 1);
+    assert_count(rig, failures, 0);
+    assert_count(rig, received, 5);
 }
 
 /* Nothing of a client's, and nothing that could be answered with anything but the resource. */
@@ -319,7 +319,7 @@ a_refusal_is_passed_on_and_remembered(void **state)
     assert_true(late.is_new);
     assert_whole(&late, "x");
     asked_end(&late);
-    assert_int_equal(rig_count(rig, failures), 1);
+    assert_count(rig, failures, 1);
 }
 
 static void
@@ -435,8 +435,8 @@ what_upstream_confirms_is_young_again(void **state)
     assert_in_range(now_s() - found.entry.created_s, 0, 2);
     object_unref(found.object);
     asked_end(&asked);
-    assert_int_equal(rig_count(rig, revalidated), 1);
-    assert_int_equal(rig_count(rig, successes), 1);
+    assert_count(rig, revalidated, 1);
+    assert_count(rig, successes, 1);
     assert_used(rig, 5);
 }
 
@@ -612,7 +612,7 @@ an_older_one_stands_in_for_a_failure(void **state)
     ask_late(&asked, rig, "/a");
     assert_failed(&asked, 404, "upstream answered 404");
     asked_end(&asked);
-    assert_int_equal(rig_count(rig, failures), 3);
+    assert_count(rig, failures, 3);
     assert_used(rig, 5);
 }
 

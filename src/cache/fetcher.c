@@ -173,8 +173,9 @@ abandon(struct fetcher *fetcher)
     for (struct download *next, *download = fetcher->running; download; download = next) {
         uint64_t left_ns;
         next = *download_next(download);
+        /* The last one may have left after the clock was read. */
         if (flight_waiters(download_flight(download), &left_ns) == 0 && left_ns &&
-            now_ns - left_ns >= after_ns)
+            now_ns >= left_ns + after_ns)
             download_abort(download, 503, "given up: nobody waited for it any more");
     }
 }

@@ -33,6 +33,7 @@ struct fetcher_config {
     const char *user_agent;
     unsigned max_downloads;
     uint64_t retry_ns;         /* how long a download is tried again */
+    unsigned backoff_ms;       /* before the first time; 0: CACHE_BACKOFF_MS */
     int64_t negative_ttl_s;    /* an upstream's refusal is remembered */
     int64_t stale_if_error_s;  /* an entry that old stands in for a failure; 0: never */
     uint64_t abandon_after_ns; /* a download nobody waits for goes on that long; 0: to its end */

@@ -433,6 +433,15 @@ fetch(struct rig *rig, const char *path, const char *text)
 #define rig_count(rig, name) \
     __atomic_load_n(&fetcher_counters((rig)->fetcher)->name, __ATOMIC_RELAXED)
 
+/* Soon. */
+#define assert_count(rig, name, wanted)                                      \
+    do {                                                                     \
+        uint64_t give_up_ms_ = now_ms() + RIG_PATIENCE_MS;                   \
+        while (rig_count((rig), name) != (wanted) && now_ms() < give_up_ms_) \
+            rig_runs_until((rig), never, NULL, 1);                           \
+        assert_int_equal(rig_count((rig), name), (wanted));                  \
+    } while (0)
+
 /* Requests that the fake has seen since the last look are not looked at again. */
 static inline void
 fake_forget(struct fake *fake)

@@ -29,7 +29,9 @@ put_head(struct buf *out, const struct cache_entry *entry, struct str etag)
         http_date_format(entry->last_modified_s, date);
         buf_printf(out, "Last-Modified: %.*s\r\n", HTTP_DATE_LEN, date);
     }
-    buf_append(out, STR("Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"));
+    /* What comes from elsewhere must not act as one of our pages. */
+    buf_append(out, STR("Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"
+                        "Content-Security-Policy: sandbox\r\n"));
 }
 
 struct cache_object *

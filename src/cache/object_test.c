@@ -199,7 +199,9 @@ assert_head(struct cache_table *table, const struct cache_entry *entry, const ch
     object_unref(object);
 }
 
-#define TAIL "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"
+#define TAIL                                                      \
+    "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n" \
+    "Content-Security-Policy: sandbox\r\n"
 
 static void
 it_is_served_with_what_upstream_said(void **state)

@@ -104,25 +104,37 @@ append_field(struct buf *out, const struct field *field)
         buf_append(out, STR("\"></p>\n"));
 }
 
+/* As a ttl is written: "10d". */
+static struct str
+ttl_text(struct arena *arena, int64_t seconds)
+{
+    static const struct {
+        int64_t seconds;
+        char letter;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    unsigned i = 0;
+    while (seconds % units[i].seconds != 0)
+        i++;
+    return arena_printf(arena, "%lld%c", (long long)(seconds / units[i].seconds), units[i].letter);
+}
+
 static void
 append_form(struct home *home)
 {
     struct page *page = &home->page;
-    struct buf *out = &page->out, usual;
-    buf_init(&usual, 32);
-    html_append_duration(&usual, page_config(page)->default_ttl_s);
+    struct buf *out = &page->out;
+    struct str usual = ttl_text(&page->req->arena, page_config(page)->default_ttl_s);
     const struct field fields[] = {
         {"url", "URL of the file", " type=\"url\" required",
          STR("https://storage.example.com/builds/1234/Image.gz"), home->url, home->url_problem},
-        {"ttl", "No older than <i>optional</i>", " pattern=\"[0-9]+ ?[smhd]\"", buf_str(&usual),
-         home->ttl, home->ttl_problem},
+        {"ttl", "No older than <i>optional</i>", " pattern=\"[0-9]+[smhd]\"", usual, home->ttl,
+         home->ttl_problem},
         {"name", "Save as <i>optional</i>", "", STR("Image.gz"), home->name, home->name_problem},
     };
     buf_printf(out, "<form class=\"card build\" action=\"%.*s#link\">\n", STR_ARG(page->root));
     for (unsigned i = 0; i < sizeof fields / sizeof *fields; i++)
         append_field(out, &fields[i]);
     buf_append(out, STR("<p class=\"f-do\"><button>Make the link</button></p>\n</form>\n"));
-    buf_deinit(&usual);
 }
 
 /* --- the result --- */

@@ -181,6 +181,11 @@ long_lists_have_pages(void **state)
     expect_count(scene, 20, "<tr><td class=\"u\">");
     expect(scene, "<span>Page 3 of 3</span>");
     expect_count(scene, 0, "rel=\"next\"");
+    get(scene, SUCCESSES "?rows=100");
+    expect_count(scene, CACHE_PAGE_ROWS, "<tr><td class=\"u\">");
+    get(scene, SUCCESSES "?format=json&rows=100&page=2");
+    expect(scene, "\"page\": 2, \"page_count\": 2,");
+    expect_count(scene, 20, "{\"url\": ");
     static const char *const firsts[] = {"0", "-3", "x", "", "1e1", "%00", "18446744073709551616"};
     for (unsigned i = 0; i < sizeof firsts / sizeof *firsts; i++) {
         char path[100];

@@ -7,7 +7,7 @@
 const struct str pages_policy = STR_INIT(
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "connect-src 'self'; img-src data:; "
-    "style-src 'sha256-74w9uySS7stvbB/x7GoeOnMnhtdiG1bGzvxiyBLUS2g='; "
+    "style-src 'sha256-S4L/z/xW3zZPIkpE46H1AZscn1o7aYkvufJ3K6DTr1I='; "
     "script-src 'sha256-0HEV7zMdz566TP4ZfPGH9om0UEvc0LBwBgwy3o1yqR0='");
 
 const struct str pages_icon = STR_INIT(
@@ -221,6 +221,9 @@ const struct str pages_style = STR_INIT(
     "dialog .url{font-size:.9rem;overflow-wrap:anywhere}\n"
     "dialog .note{margin:0 0 1.1rem}\n"
     ".do{display:flex;justify-content:flex-end;gap:.6rem;margin:1.2rem 0 0}\n"
+    ".away::after{content:\"The cache does not answer.\";position:fixed;left:50%;bottom:1.25rem;"
+    "transform:translateX(-50%);padding:.5rem 1.1rem;border-radius:99px;background:var(--bad);"
+    "color:var(--card);white-space:nowrap}\n"
     "@media(max-width:60rem){\n"
     ".tile b{font-size:1.45rem;white-space:nowrap}\n"
     ".charts{grid-template-columns:1fr}\n"

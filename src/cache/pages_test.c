@@ -208,7 +208,10 @@ the_form_makes_the_link(void **state)
     struct scene *scene = *state;
     get(scene, "/");
     expect_count(scene, 0, "id=\"link\"");
-    expect(scene, "placeholder=\"10 d\"");
+    expect(scene, "placeholder=\"10d\"");
+    scene->cache.config.default_ttl_s = 5400;
+    get(scene, "/");
+    expect(scene, "placeholder=\"90m\"");
     get(scene, "/?url=https%3A%2F%2FA.example%2Fx%2FImage.gz%3Fa%3D1%26b%3D%2B%23f&ttl=&name=");
     expect(scene, LINK "?url=https://a.example/x/Image.gz%3Fa%3D1%26b%3D%2B</code>");
     expect(scene, "curl -fLo Image.gz &#39;http://cache.example:8001/api/v1/fetch?url=https://a.");

@@ -217,7 +217,8 @@ table_load(struct cache_table *table, const struct cache_entry *info)
     if (!entry)
         return -1;
     pthread_mutex_lock(&table->lock);
-    int result = table_insert(table, entry);
+    bool is_there = table_entry(table, info->url, table_hash(table, info->url));
+    int result = is_there ? 1 : table_insert(table, entry);
     if (result == 0)
         table->used += entry->len;
     pthread_mutex_unlock(&table->lock);

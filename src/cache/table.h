@@ -32,7 +32,7 @@ uint64_t table_hash(const struct cache_table *table, struct str url);
 
 /* --- start --- */
 
-/* Adds an entry, the last used one so far, and charges it. -1: no memory. */
+/* Adds an entry and charges it. 1: there is one with that URL already; -1: no memory. */
 int table_load(struct cache_table *table, const struct cache_entry *entry) MUST_USE;
 /* After the last table_load: puts all entries in the order of their last use. */
 void table_loaded(struct cache_table *table);

@@ -78,10 +78,12 @@ table_land(struct cache_table *table, struct cache_flight *flight, struct cache_
         *replaced = table_drop(table, before);
     if (entry && (!before || *replaced))
         result = table_insert(table, entry);
-    if (result == 0)
+    if (result == 0) {
+        entry->used = true; /* as all are that are newer than one that is */
         (void)table_keep_open(table, entry, object);
-    else
+    } else {
         free(entry);
+    }
     pthread_mutex_unlock(&table->lock);
     if (was_in_table)
         flight_unref(flight);
@@ -100,6 +102,7 @@ table_renew(struct cache_table *table, struct cache_flight *flight, int64_t now_
     if (entry) {
         entry->created_s = entry->last_used_s = (uint32_t)now_s;
         entry->use_count++;
+        entry->used = true;
         if (flight->ttl_s > entry->ttl_s)
             entry->ttl_s = flight->ttl_s;
         if (entry->object)

@@ -133,7 +133,8 @@ an_entry_is_found_closed_then_open(void **state)
     assert_int_equal(table_ask(table, &want, &found), TABLE_HIT);
     assert_ptr_equal(found.object, object);
     struct str wanted = STR("Content-Type: text/plain\r\nETag: \"v1\"\r\nAccept-Ranges: bytes\r\n"
-                            "X-Content-Type-Options: nosniff\r\n");
+                            "X-Content-Type-Options: nosniff\r\n"
+                            "Content-Security-Policy: sandbox\r\n");
     assert_true(str_eq(object->head, wanted));
     object_unref(object);
     object_unref(found.object);
@@ -229,6 +230,17 @@ flights_are_bounded(void **state)
                          i < CACHE_FLIGHTS_MAX ? TABLE_FLIGHT : TABLE_BUSY);
         flight_unref(found.flight);
     }
+    table_free(table);
+}
+
+static void
+one_url_is_loaded_once(void **state)
+{
+    struct cache_table *table = make(0);
+    struct cache_entry again = entry_of("http://a/x", 8, 50);
+    load(table, "http://a/x", 7, 100);
+    assert_int_equal(table_load(table, &again), 1);
+    assert_int_equal(used(table), 100);
     table_free(table);
 }
 
@@ -685,6 +697,7 @@ main(void)
         cmocka_unit_test(age_and_digest_decide_for_each_request),
         cmocka_unit_test(a_failure_is_remembered_for_a_while),
         cmocka_unit_test(flights_are_bounded),
+        cmocka_unit_test(one_url_is_loaded_once),
         cmocka_unit_test(a_landed_flight_is_an_entry),
         cmocka_unit_test(upstreams_word_makes_an_entry_fresh_again),
         cmocka_unit_test(the_least_recently_used_go_first),

@@ -160,8 +160,7 @@ test_proxies_that_cannot_be_used(void **state)
                                          "http://a:secret%0a@proxy",
                                          "http://a:secret%zz@proxy",
                                          "http://a:secret%4@proxy",
-                                         "http://a:secr\x01"
-                                         "et@proxy"};
+                                         "http://a:secr\001et@proxy"};
     for (unsigned i = 0; i < sizeof values / sizeof *values; i++) {
         assert_error("http_proxy", values[i], "must be http://[USER:PASSWORD@]HOST[:PORT]");
         assert_error("HTTPS_PROXY", values[i], "must be http://[USER:PASSWORD@]HOST[:PORT]");

@@ -433,8 +433,7 @@ test_bytes_behind_the_response(void **state)
         const struct sample sample = {.method = "GET", .text = texts[i]};
         run_sample(scene, &sample, strlen(texts[i]), 0, FAKE_STAYS, &owner);
         assert_result(&owner, DONE, "");
-        scene_run_for(scene, 10);
-        assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+        wait_for(scene, upstream_pool_idle_count(scene->pool) == 0);
         assert_int_equal(scene->fake.conn_count, i + 1);
         owner_deinit(&owner);
     }
@@ -450,8 +449,7 @@ test_bytes_to_an_idle_connection(void **state)
     owner_run(&owner, scene, "GET", "/");
     assert_int_equal(upstream_pool_idle_count(scene->pool), 1);
     assert_int_equal(send(scene->fake.conns[0].fd, OK_5, strlen(OK_5), MSG_NOSIGNAL), strlen(OK_5));
-    scene_run_for(scene, 20);
-    assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+    wait_for(scene, upstream_pool_idle_count(scene->pool) == 0);
     owner_deinit(&owner);
 }
 

@@ -120,8 +120,7 @@ test_pause_within_a_record(void **state)
         owner.pauses = OWNER_IN_DATA;
         owner_start(&owner);
         for (unsigned i = 1; i <= 4; i++) {
-            scene_run_for(scene, 20);
-            assert_int_equal(owner.data_count, i);
+            wait_for(scene, owner.data_count == i);
             exchange_resume(owner.exchange);
         }
         owner_wait(&owner);
@@ -134,17 +133,18 @@ test_pause_within_a_record(void **state)
 static void
 test_bytes_behind_the_response(void **state)
 {
-    static const size_t steps[] = {0, 1};
     struct scene *scene = *state;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         struct owner owner;
-        const struct fake_answer answer = {.text = OK_5 "x", .step = steps[i]};
+        const struct fake_answer answer = {.text = OK_5 "x", .step = i % 2};
+        /* In the same record, and in one of its own. */
+        scene->fake.record_len = i < 2 ? 0 : strlen(OK_5);
         scene->fake.answers = &answer;
         scene->fake.answer_count = 1;
         scene->fake.answered = 0;
         owner_run(&owner, scene, "GET", "/");
         assert_answer(&owner, 200, "hello");
-        assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+        wait_for(scene, upstream_pool_idle_count(scene->pool) == 0);
         owner_deinit(&owner);
     }
 }
@@ -165,12 +165,44 @@ test_messages_to_an_idle_connection(void **state)
         assert_int_equal(SSL_write(conn->tls->ssl, "", 0), 0);
         assert_true(conn->wire->len > 0);
         conn->step = i == 2;
-        scene_run_for(scene, 30);
-        assert_int_equal(conn->wire->len, 0);
+        wait_for(scene, conn->wire->len == 0);
+        scene_run_for(scene, 20);
         assert_int_equal(upstream_pool_idle_count(scene->pool), 1);
         run_get(scene);
         assert_int_equal(scene->fake.conn_count, 1);
     }
+}
+
+static bool
+fake_has_request(void *arg)
+{
+    struct scene *scene = arg;
+    scene_pump(scene);
+    return scene->fake.conns[0].in.len > 0;
+}
+
+/* Nor one that is about to be idle, when it comes in one go with the response. */
+static void
+test_message_right_behind_the_response(void **state)
+{
+    struct scene *scene = *state;
+    struct owner owner;
+    const struct iovec response = {OK_5, strlen(OK_5)};
+    owner_init(&owner, scene, "GET", "/");
+    owner_start(&owner);
+    run_until(scene->world, fake_has_request, scene);
+    struct fake_conn *conn = &scene->fake.conns[0];
+    assert_int_equal(tls_stream_seal(conn->tls, &response, 1, TLS_RECORD_MAX), response.iov_len);
+    assert_int_equal(SSL_key_update(conn->tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    assert_int_equal(SSL_write(conn->tls->ssl, "", 0), 0);
+    buf_clear(&conn->in);
+    owner_wait(&owner);
+    assert_answer(&owner, 200, "hello");
+    assert_int_equal(upstream_pool_idle_count(scene->pool), 1);
+    owner_deinit(&owner);
+    script(&scene->fake, {.text = OK_5});
+    run_get(scene);
+    assert_int_equal(scene->fake.conn_count, 1);
 }
 
 /* --- ends --- */
@@ -189,8 +221,7 @@ run_ending(struct scene *scene, const char *text, bool cuts, enum exchange_resul
     check_result(&owner, result, reason, __FILE__, __LINE__);
     if (strstr(text, "\r\n\r\n"))
         assert_text(buf_str(&owner.data), "hello");
-    scene_run_for(scene, 10);
-    assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+    wait_for(scene, upstream_pool_idle_count(scene->pool) == 0);
     owner_deinit(&owner);
 }
 
@@ -260,8 +291,7 @@ test_stale_connection_is_tried_again(void **state)
         assert_answer(&owner, 200, "hello");
         assert_int_equal(scene->fake.conn_count, before + 2);
         owner_deinit(&owner);
-        scene_run_for(scene, 10);
-        assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+        wait_for(scene, upstream_pool_idle_count(scene->pool) == 0);
     }
 }
 
@@ -275,10 +305,7 @@ test_end_of_an_idle_connection(void **state)
     run_get(scene);
     tls_stream_end(scene->fake.conns[0].tls);
     owner_init(&owner, scene, "POST", "/"); /* would not be tried again */
-    scene_run_for(scene, 20);
-    fake_flush_wire(&scene->fake, &scene->fake.conns[0]);
-    scene_run_for(scene, 20);
-    assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
+    wait_for(scene, upstream_pool_idle_count(scene->pool) == 0);
     owner_start(&owner);
     owner_wait(&owner);
     assert_answer(&owner, 200, "hello");
@@ -333,8 +360,7 @@ test_upstream_that_speaks_plain_http(void **state)
     owner_init(&owner, scene, "GET", "/");
     scene->fake.tls = NULL;
     owner_start(&owner);
-    while (scene->fake.conn_count == 0)
-        scene_run_for(scene, 5);
+    wait_for(scene, scene->fake.conn_count > 0);
     assert_true(send(scene->fake.conns[0].fd, OK_5, strlen(OK_5), MSG_NOSIGNAL) > 0);
     owner_wait(&owner);
     assert_result(&owner, TLS, "plain HTTP");
@@ -350,9 +376,7 @@ run_silent(struct scene *scene, int how, enum exchange_result result, const char
     scene->fake.tls = NULL;
     unsigned at = scene->fake.conn_count;
     owner_start(&owner);
-    while (scene->fake.conn_count == at)
-        scene_run_for(scene, 5);
-    scene_run_for(scene, 10);
+    wait_for(scene, scene->fake.conn_count > at && scene->fake.conns[at].in.len > 0);
     if (how >= 0)
         fake_conn_close(&scene->fake.conns[at], how);
     owner_wait(&owner);
@@ -387,9 +411,8 @@ test_cancel_in_the_handshake(void **state)
     run_until(scene->world, is_in_handshake, &owner);
     exchange_cancel(owner.exchange);
     scene->owners_open--;
-    scene_run_for(scene, 10);
+    wait_for(scene, scene->pool->conn_count == 0);
     assert_int_equal(owner.over_count, 0);
-    assert_int_equal(scene->pool->conn_count, 0);
 }
 
 /* --- large bodies --- */
@@ -600,6 +623,7 @@ run_group(const char *name)
         with(test_pause_within_a_record),
         with(test_bytes_behind_the_response),
         with(test_messages_to_an_idle_connection),
+        with(test_message_right_behind_the_response),
         with(test_ends_and_truncation),
         with(test_damaged_record),
         with(test_stale_connection_is_tried_again),

@@ -73,6 +73,7 @@ struct fake {
     struct tls_context *tls; /* NULL: plain */
     bool tunnels;            /* plain at first; TLS behind the first answer */
     bool cuts;               /* TLS: ends without close_notify */
+    size_t record_len;       /* TLS: plain bytes of a record; 0: as many as can be */
     uint64_t said;           /* bytes of answers that the sockets took */
 };
 
@@ -292,7 +293,8 @@ fake_say_tls(struct fake *fake, struct fake_conn *conn)
     struct iovec iov = {conn->out.ptr + conn->out_off, left};
     fake_flush_wire(fake, conn);
     if (tls_stream_handshake(conn->tls) == TLS_DONE && left && conn->wire->len == 0) {
-        ssize_t sealed = tls_stream_seal(conn->tls, &iov, 1, TLS_RECORD_MAX);
+        ssize_t sealed = tls_stream_seal(conn->tls, &iov, 1,
+                                         fake->record_len ? fake->record_len : TLS_RECORD_MAX);
         assert_true(sealed >= 0);
         conn->out_off += (size_t)sealed;
         fake_flush_wire(fake, conn);
@@ -698,6 +700,14 @@ scene_run_for(struct scene *scene, unsigned ms)
 {
     assert_false(world_runs_until(scene->world, scene_pumps, scene, ms));
 }
+
+/* Turns the loop until the condition holds. */
+#define wait_for(scene, condition)                         \
+    for (unsigned tries_ = 0; !(condition); tries_++) {    \
+        if (tries_ == PATIENCE_MS)                         \
+            fail_msg("waited in vain for %s", #condition); \
+        scene_run_for((scene), 1);                         \
+    }
 
 /* --- what must have happened --- */
 

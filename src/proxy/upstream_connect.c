@@ -183,6 +183,20 @@ connect_result(struct upstream_conn *conn, ssize_t result)
         address_failed(conn, EXCHANGE_CONNECT, upstream_errno_text((int)-result, text));
 }
 
+/* How long the address before `next` may take: an equal share of what is left, but not so little
+ * that a far host, or a lost packet, must miss it. */
+static uint64_t
+share_ns(const struct upstream_dial *dial, uint64_t left_ns)
+{
+    uint64_t least_ns = UPSTREAM_TRY_MS * UINT64_C(1000000);
+    uint64_t equal_ns = left_ns / (dial->count - dial->next + 1);
+    if (dial->next == dial->count)
+        return left_ns;
+    if (least_ns > left_ns / 2)
+        least_ns = left_ns / 2;
+    return equal_ns > least_ns ? equal_ns : least_ns;
+}
+
 static void
 connect_to(struct upstream_conn *conn, const struct resolver_address *address, int fd)
 {
@@ -193,7 +207,7 @@ connect_to(struct upstream_conn *conn, const struct resolver_address *address, i
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     sock_init(&conn->sock, conn->pool->loop, fd, &upstream_sock_ops);
     conn->sock_open = dial->connecting = true;
-    set_timer(conn, now_ns + left_ns / (dial->count - dial->next + 1));
+    set_timer(conn, now_ns + share_ns(dial, left_ns));
     connect_result(
         conn, sock_connect(&conn->sock, (const struct sockaddr *)&address->storage, address->len));
 }

@@ -156,7 +156,8 @@ has_more(const struct upstream_conn *conn)
 static bool
 is_clean(struct upstream_conn *conn)
 {
-    if (has_more(conn) || conn->end != UPSTREAM_OPEN)
+    if (held(conn).len || left_over(conn).len || conn->end != UPSTREAM_OPEN ||
+        conn->sock_end != UPSTREAM_OPEN)
         return false;
     return !conn->tls || upstream_tls_is_quiet(conn);
 }
@@ -200,7 +201,7 @@ static void
 busy_received(struct upstream_conn *conn, struct str bytes)
 {
     if (conn->end != UPSTREAM_OPEN || conn->sock_end != UPSTREAM_OPEN)
-        return;
+        return; /* nothing counts behind an end, or behind a hole */
     bool waits = has_more(conn) || !exchange_wants_input(conn->exchange);
     size_t used = waits ? 0 : give(conn, bytes);
     if (conn->state != UPSTREAM_BUSY)

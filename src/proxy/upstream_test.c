@@ -197,12 +197,10 @@ test_ceilings_of_idle_connections(void **state)
     start_many(scene, owners, 1);
     assert_int_equal(scene->fake.conn_count, 140);
     assert_int_equal(upstream_pool_idle_count(scene->pool), UPSTREAM_IDLE_MAX);
-    scene_run_for(scene, 20);
-    assert_int_equal(fake_open_count(&scene->fake), UPSTREAM_IDLE_MAX);
+    wait_for(scene, fake_open_count(&scene->fake) == UPSTREAM_IDLE_MAX);
     start_many(scene, owners, MANY_ORIGINS);
     assert_int_equal(upstream_pool_idle_count(scene->pool), UPSTREAM_IDLE_TOTAL_MAX);
-    scene_run_for(scene, 20);
-    assert_int_equal(fake_open_count(&scene->fake), UPSTREAM_IDLE_TOTAL_MAX);
+    wait_for(scene, fake_open_count(&scene->fake) == UPSTREAM_IDLE_TOTAL_MAX);
 }
 
 static bool
@@ -217,19 +215,18 @@ static void
 test_idle_timeout(void **state)
 {
     struct scene *scene = *state;
-    scene->config.idle_timeout_ns = 100 * MS;
+    scene->config.idle_timeout_ns = 500 * MS;
     scene->fake.repeats = true;
     script(&scene->fake, {.text = OK_5});
     /* Being used counts. */
     for (unsigned i = 0; i < 4; i++) {
         run_get(scene);
-        scene_run_for(scene, 50);
+        scene_run_for(scene, 200);
         assert_int_equal(upstream_pool_idle_count(scene->pool), 1);
     }
     assert_int_equal(scene->fake.conn_count, 1);
-    run_until(scene->world, nothing_is_idle, scene);
-    scene_run_for(scene, 10);
-    assert_int_equal(fake_open_count(&scene->fake), 0);
+    wait_for(scene, fake_open_count(&scene->fake) == 0);
+    assert_int_equal(upstream_pool_idle_count(scene->pool), 0);
     run_get(scene);
     assert_int_equal(scene->fake.conn_count, 2);
 }
@@ -448,7 +445,7 @@ test_post_is_sent_again_before_its_body(void **state)
     owner_start(&owner);
     run_until(scene->world, fake_has_seen_head, scene);
     fake_conn_close(&scene->fake.conns[0], false);
-    scene_run_for(scene, 20);
+    wait_for(scene, scene->fake.conn_count == 2);
     owner.piece_count = 1;
     owner.last = BODY_END;
     exchange_wake(owner.exchange);
@@ -495,8 +492,7 @@ test_exchanges_are_fresh(void **state)
         owner_init(&owner, scene, "POST", "/long/path/of/the/first");
         owner.pauses = OWNER_IN_DATA;
         owner_start(&owner);
-        scene_run_for(scene, 20);
-        assert_int_equal(owner.data_count, 1);
+        wait_for(scene, owner.data_count == 1);
         exchange_cancel(owner.exchange);
         scene->owners_open--;
         owner_deinit(&owner);

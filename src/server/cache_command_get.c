@@ -129,9 +129,11 @@ head_came(void *arg, const struct http_response_head *head)
     return true;
 }
 
+/* What takes less than a tick is not worth a bar. */
 static void
-draw(struct get *get)
+tick(void *arg)
 {
+    struct get *get = arg;
     const struct download_bar_state state = {
         .waits = !get->is_good,
         .done_len = get->file.len,
@@ -152,12 +154,6 @@ data_came(void *arg, struct str bytes)
     if (get->has_digest)
         digest_update(&get->digest, bytes);
     return true;
-}
-
-static void
-tick(void *arg)
-{
-    draw(arg);
 }
 
 /* --- asking --- */
@@ -181,7 +177,6 @@ ask(struct get *get, struct cache_client *client, struct str query)
     };
     get->is_good = get->again = false;
     get->start_len = get->resumes ? get->file.len : 0;
-    draw(get);
     return cache_client_run(client, &request, &ops, get, get->error);
 }
 
@@ -300,9 +295,10 @@ run(struct get *get)
 static bool
 shows_progress(const struct options *options)
 {
-    bool to_terminal = !options->output && isatty(STDOUT_FILENO);
+    bool to_stdout = !options->output || strcmp(options->output, "-") == 0;
     return options->progress == OPTIONS_PROGRESS_ON ||
-           (options->progress == OPTIONS_PROGRESS_AUTO && isatty(STDERR_FILENO) && !to_terminal);
+           (options->progress == OPTIONS_PROGRESS_AUTO && isatty(STDERR_FILENO) &&
+            !(to_stdout && isatty(STDOUT_FILENO)));
 }
 
 int

@@ -19,7 +19,7 @@ static const struct cache_entry entries[] = {
         .ttl_s = 864000,
         .use_count = 12345,
     },
-    {.url = STR_INIT("http://a/\x1b[31m"), .len = 0, .created_s = NOW_S + 5, .ttl_s = 0},
+    {.url = STR_INIT("http://a/\x1b[31m"), .len = 0, .created_s = NOW_S, .ttl_s = 0},
     {
         .url = STR_INIT("http://b/"),
         .len = UINT64_MAX,
@@ -69,11 +69,11 @@ test_urls_are_fitted_to_the_terminal(void **state)
                  "1.5KiB  12345   2h       9d  https://example.com/images/rootfs.img.xz\n");
     expect_table(1, 60,
                  "  SIZE   USES  AGE  EXPIRES  URL\n"
-                 "1.5KiB  12345   2h       9d  https://ex...s/rootfs.img.xz\n");
+                 "1.5KiB  12345   2h       9d  https://ex...ages/rootfs.img.xz\n");
     /* some of it is always there */
     expect_table(1, 10,
                  "  SIZE   USES  AGE  EXPIRES  URL\n"
-                 "1.5KiB  12345   2h       9d  https:...tfs.img.xz\n");
+                 "1.5KiB  12345   2h       9d  https:...otfs.img.xz\n");
 }
 
 static void

@@ -79,14 +79,16 @@ append_figures(struct buf *out, const struct download_bar *bar,
     buf_append(out, str_from_cstr(size_text(done, state->done_len)));
     if (state->has_total)
         buf_printf(out, " of %s", size_text(total, state->total_len));
-    buf_printf(out, "  %s/s  ", size_text(speed, per_s));
+    buf_printf(out, "  %s/s", size_text(speed, per_s));
     if (!state->has_total) {
+        buf_append(out, STR("  "));
         append_time(out, elapsed_s);
     } else if (per_s && state->done_len < state->total_len) {
+        buf_append(out, STR("  "));
         append_time(out, (state->total_len - state->done_len + per_s - 1) / per_s);
         buf_append(out, STR(" left"));
     } else if (bar->sample_count > 1 && state->done_len < state->total_len) {
-        buf_append(out, STR("stalled"));
+        buf_append(out, STR("  stalled"));
     }
 }
 

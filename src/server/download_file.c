@@ -84,6 +84,7 @@ open_part(struct download_file *file, struct error *error)
             return error_set(error, "another download is writing '%s'", file->part);
         if (is_still_there(file)) {
             file->len = (uint64_t)st.st_size;
+            file->is_ours = true;
             return 0;
         }
         close(file->fd);
@@ -129,8 +130,7 @@ download_file_open(struct download_file *file, const char *path, struct str url,
 void
 download_file_close(struct download_file *file)
 {
-    bool is_ours = file->part && file->fd >= 0;
-    if (is_ours && !file->complete && file->len == 0)
+    if (!file->complete && file->len == 0)
         download_file_discard(file);
     if (file->fd >= 0 && file->fd != STDOUT_FILENO)
         close(file->fd);
@@ -301,7 +301,7 @@ download_file_commit(struct download_file *file, struct error *error)
 void
 download_file_discard(struct download_file *file)
 {
-    if (!file->part)
+    if (!file->is_ours)
         return;
     unlink(file->from);
     unlink(file->part);

@@ -19,6 +19,7 @@ struct download_file {
     uint64_t len;               /* of the part */
     bool guards_terminal;       /* only text may go out */
     char last_byte;
+    bool is_ours; /* the part is locked */
     bool complete;
 };
 

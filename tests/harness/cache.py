@@ -7,6 +7,8 @@ import re
 import socket
 import sqlite3
 import tempfile
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -216,10 +218,11 @@ class Cache(Server):
         for wire in self.wires:
             wire.close()
 
-    def stop(self):
+    def stop(self, check=True):
+        """`check`: the directory must be in order now."""
         was_running = not self.waited
         super().stop()
-        if was_running and self.folder.is_dir():
+        if check and was_running and self.folder.is_dir():
             check_folder(self.folder)
 
 
@@ -244,21 +247,19 @@ def usage(folder):
     return sum(content_files(folder).values())
 
 
-def rows(folder):
-    """The entries in the index of a cache that does not run."""
-    with sqlite3.connect(f"file:{folder}/index.db?mode=ro", uri=True) as database:
-        cursor = database.execute("SELECT id, url, len, sha256, created, ttl FROM entry")
-        return cursor.fetchall()
+def in_index(folder, statement, *values):
+    """Runs a statement in the index of a cache, which should not run if something is changed."""
+    database = sqlite3.connect(f"{folder}/index.db", timeout=10)
+    try:
+        with database:
+            return database.execute(statement, values).fetchall()
+    finally:
+        database.close()
 
 
-def age_entries(folder, seconds, url=None):
+def age_entries(folder, seconds):
     """Makes what a cache that does not run has look so much older."""
-    with sqlite3.connect(f"{folder}/index.db") as database:
-        database.execute(
-            "UPDATE entry SET created = created - ? WHERE url = ? OR ? IS NULL",
-            (seconds, url, url),
-        )
-    database.close()
+    in_index(folder, "UPDATE entry SET created = created - ?", seconds)
 
 
 def check_folder(folder):
@@ -266,7 +267,7 @@ def check_folder(folder):
     the right one. Returns {url: content length}."""
     files = content_files(folder)
     expected, known = {}, {}
-    for number, url, length, digest, _, _ in rows(folder):
+    for number, url, length, digest in in_index(folder, "SELECT id, url, len, sha256 FROM entry"):
         name = hashlib.sha256(url.encode()).hexdigest()
         path = f"{name[:2]}/{name[2:4]}/{name}.{number:016x}"
         expected[path] = length
@@ -279,6 +280,22 @@ def check_folder(folder):
     assert files == expected, f"on the disk {files}, in the index {expected}"
     assert all(CONTENT.fullmatch(path) for path in files), files
     return known
+
+
+def each(cases, check):
+    """check(case) for all of them at once, since most of them only wait; fails with the names of
+    those that failed."""
+
+    def run(case):
+        try:
+            check(case)
+            return None
+        except Exception as error:
+            return f"{case}: {error!r}\n{''.join(traceback.format_tb(error.__traceback__)[-2:])}"
+
+    with ThreadPoolExecutor(16) as pool:
+        failures = [text for text in pool.map(run, cases) if text]
+    assert not failures, "\n".join(failures)
 
 
 class DeafHost:
