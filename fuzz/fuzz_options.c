@@ -49,13 +49,31 @@ check_number(const struct options *options, const struct option *option)
 }
 
 static void
+check_client(const struct options *options)
+{
+    unsigned command = 1u << options->command;
+    struct url url;
+    if (!(command & FOR_CACHE_CLIENT))
+        return;
+    CHECK(options->cache_dir ? command & FOR_CACHE_READER : options->cache_base.host.len > 0);
+    CHECK(!(command & FOR_CACHE_GET) || options->resources.count == 1);
+    CHECK(!(command & FOR_CACHE_PURGE) || (options->resources.count && options->purge_token));
+    CHECK(!(command & FOR_CACHE_READER) || options->resources.count == 0);
+    for (size_t i = 0; i < options->resources.count; i++)
+        CHECK(url_parse(str_from_cstr(options->resources.items[i]), &url));
+}
+
+static void
 check_options(const struct options *options)
 {
     struct addr addr;
     struct error error;
+    unsigned command = 1u << options->command;
     CHECK(options->command < COMMAND_COUNT);
-    CHECK(options->site && *options->site);
-    CHECK(options->addr.count > 0);
+    CHECK(command & (FOR_SITE | FOR_PACK) ? options->site && *options->site : !options->site);
+    CHECK(!(command & FOR_RUN) || options->addr.count || options->tls_addr.count);
+    CHECK(!(command & FOR_CACHE) || options->cache_dir);
+    check_client(options);
     for (size_t i = 0; i < options->addr.count; i++)
         CHECK(addr_parse(&addr, options->addr.items[i], &error) == 0);
     CHECK(!options->admin_addr || addr_parse(&addr, options->admin_addr, &error) == 0);

@@ -37,16 +37,18 @@ def test_allow_networks(launch_cache, origin):
     assert origin.count(url) == 1
 
 
-def test_pages_stay_open(launch_cache):
-    cache = launch_cache("--allow-networks", "127.0.0.2/32")
-    for page in (*PAGES, "/api/v1/status/", "/api/v1/health/"):
-        assert cache.get(page).status == 200, page
+OUTSIDER, INSIDER, PROXY = "127.0.0.1", "127.0.0.2", "127.0.0.9"
+ALLOW = ("--allow-networks", f"{INSIDER}/32")
 
 
-def test_a_bad_request_from_outside_is_forbidden(launch_cache):
-    cache = launch_cache("--allow-networks", "127.0.0.2/32")
-    assert cache.get(FETCH).status == 403
-    assert cache.get(target("ftp://x/")).status == 403
+@pytest.fixture(scope="module")
+def guarded(launch_cache_module):
+    return launch_cache_module(*ALLOW)
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(launch_cache_module):
+    return launch_cache_module(*ALLOW, "--trusted-proxies", f"{PROXY}/32")
 
 
 SPOOFS = [
@@ -61,14 +63,22 @@ SPOOFS = [
 ]
 
 
+def test_pages_stay_open(guarded):
+    for page in (*PAGES, "/api/v1/status/", "/api/v1/health/"):
+        assert guarded.get(page).status == 200, page
+
+
+def test_a_bad_request_from_outside_is_forbidden(guarded):
+    assert guarded.get(FETCH).status == 403
+    assert guarded.get(target("ftp://x/")).status == 403
+
+
 @pytest.mark.parametrize("headers", SPOOFS)
-def test_nobody_is_believed(launch_cache, origin, headers):
+def test_nobody_is_believed(guarded, behind_proxy, origin, headers):
     """Neither without trusted proxies, nor when it is not one of them who says it."""
     url = origin.add(Serve(BODY))
-    allow = ("--allow-networks", "127.0.0.2/32")
-    assert fetch_from(launch_cache(*allow), "127.0.0.1", url, *headers).status == 403
-    cache = launch_cache(*allow, "--trusted-proxies", "127.0.0.9/32")
-    assert fetch_from(cache, "127.0.0.1", url, *headers).status == 403
+    for cache in (guarded, behind_proxy):
+        assert fetch_from(cache, OUTSIDER, url, *headers).status == 403
     assert origin.count(url) == 0
 
 
@@ -94,19 +104,17 @@ FORWARDED = {
 
 
 @pytest.mark.parametrize("value", FORWARDED, ids=lambda value: value[:30] or "empty")
-def test_a_trusted_proxy_is_believed(launch_cache, origin, value):
-    cache = launch_cache("--allow-networks", "127.0.0.2/32", "--trusted-proxies", "127.0.0.9/32")
+def test_a_trusted_proxy_is_believed(behind_proxy, origin, value):
     url = origin.add(Serve(BODY))
-    answer = fetch_from(cache, "127.0.0.9", url, f"X-Forwarded-For: {value}")
+    answer = fetch_from(behind_proxy, PROXY, url, f"X-Forwarded-For: {value}")
     assert answer.status == FORWARDED[value]
 
 
-def test_two_fields_are_one_list(launch_cache, origin):
-    cache = launch_cache("--allow-networks", "127.0.0.2/32", "--trusted-proxies", "127.0.0.9/32")
+def test_two_fields_are_one_list(behind_proxy, origin):
     url = origin.add(Serve(BODY))
-    said = ["X-Forwarded-For: 127.0.0.2", "X-Forwarded-For: 10.0.0.5"]
-    assert fetch_from(cache, "127.0.0.9", url, *said).status == 403
-    assert fetch_from(cache, "127.0.0.9", url, *reversed(said)).status == 200
+    said = [f"X-Forwarded-For: {INSIDER}", "X-Forwarded-For: 10.0.0.5"]
+    assert fetch_from(behind_proxy, PROXY, url, *said).status == 403
+    assert fetch_from(behind_proxy, PROXY, url, *reversed(said)).status == 200
 
 
 def test_a_trusted_proxy_without_a_word_is_itself(launch_cache, origin):

@@ -217,7 +217,7 @@ def test_upload_of_a_body_is_ignored(cache, url):
 
 REFUSED_OPTIONS = {
     "no directory": [["cache"], "--cache-dir"],
-    "an argument": [["cache", "--cache-dir", "DIR", "site"], "no argument"],
+    "an argument": [["cache", "--cache-dir", "DIR", "site"], "'site'"],
     "bad network": [["cache", "--cache-dir", "DIR", "--allow-networks", "10.0.0.0/33"], "networks"],
     "bad proxies": [["cache", "--cache-dir", "DIR", "--trusted-proxies", "x"], "--trusted-proxies"],
     "bad upstreams": [["cache", "--cache-dir", "DIR", "--upstream-allow", "x"], "--upstream-allow"],

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.binary import run_tarn
-from harness.cache import check_folder, content_files, usage
+from harness.cache import check_folder, content_files, in_index, usage
 from harness.origin import Serve
 from harness.server import wait_until
 from harness.site import pattern
@@ -115,7 +115,7 @@ def test_the_index_without_room(launch_on, origin, disk):
     row or gone after the end, and nothing is mixed up."""
     cache = launch_on()
     disk.fill(leave=200 << 10)
-    contents = {origin.add(Serve(b"%d" % i * 300)): b"%d" % i * 300 for i in range(200)}
+    contents = {origin.add(Serve(b"%d" % i * 300)): b"%d" % i * 300 for i in range(100)}
     for url, body in contents.items():
         answer = cache.fetch(url)
         assert answer.status in (200, 507)
@@ -162,6 +162,7 @@ def one(launch_cache, origin):
     cache = launch_cache()
     url = origin.add(Serve(BODY), Serve(b"anew"))
     stored(cache, url, BODY)
+    wait_until(lambda: in_index(cache.folder, "SELECT id FROM entry"), 10, "its row")
     return cache, url
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness.cache import age_entries
+from harness.cache import age_entries, usage
 from harness.origin import Origin, Raw, Serve
 from harness.server import wait_until
 from harness.site import MTIME, MTIME_TEXT
@@ -34,15 +34,34 @@ def cache(launch_cache_module):
     return launch_cache_module("--download-retry-time", "0", "--negative-ttl", "1s")
 
 
+LARGE = bytes(1000) * 20_000
+KINDS = {
+    "large": Serve(LARGE, etag='"1"'),
+    "dated": Serve(OLD, modified=MTIME),
+    "bare": Serve(OLD),
+    "tagged": Serve(OLD, etag='"1"', modified=MTIME),
+}
+
+
+class Aged:
+    """What is in the cache and more than a second old: too old for ttl=1s."""
+
+    def __init__(self, cache, origin):
+        self.urls = {kind: origin.add(serve) for kind, serve in KINDS.items() if kind != "tagged"}
+        self.tagged = [origin.add(KINDS["tagged"]) for _ in range(10)]
+        with Origin() as gone:
+            self.urls["gone"] = gone.add(KINDS["tagged"])
+            for url in (*self.urls.values(), *self.tagged):
+                stored(cache, url)
+        wait_until(lambda: cache.fetch(self.tagged[-1]).age >= 2, 10, "an age of two seconds")
+
+    def pop(self, kind="tagged"):
+        return self.tagged.pop() if kind == "tagged" else self.urls.pop(kind)
+
+
 @pytest.fixture(scope="module")
 def second_old(cache, origin):
-    """URLs of what is in the cache and more than a second old: too old for ttl=1s."""
-    serve = Serve(OLD, etag='"1"', modified=MTIME)
-    urls = [origin.add(serve) for _ in range(12)]
-    for url in urls:
-        stored(cache, url)
-    wait_until(lambda: cache.fetch(urls[-1]).age >= 2, 10, "an age of two seconds")
-    return urls
+    return Aged(cache, origin)
 
 
 def test_miss_then_hit_with_age(cache, origin):
@@ -78,43 +97,43 @@ def test_renewed_is_young_again(cache, origin, second_old):
     assert origin.sent(url) == len(OLD)
 
 
-def test_last_modified_is_enough_to_ask(cache, origin):
-    url = origin.add(Serve(OLD, modified=MTIME))
-    stored(cache, url)
-    wait_until(lambda: cache.fetch(url, ttl="1s").x_cache == "revalidated", 10, "its expiry")
+def test_last_modified_is_enough_to_ask(cache, origin, second_old):
+    url = second_old.pop("dated")
+    assert cache.fetch(url, ttl="1s").x_cache == "revalidated"
     assert origin.requests(url)[1].headers.get("if-modified-since") == MTIME_TEXT
     assert cache.fetch(url).body == OLD
 
 
-def test_without_validators_it_is_fetched_again(cache, origin):
-    url = origin.add(Serve(OLD), Serve(NEW))
-    stored(cache, url)
-    wait_until(lambda: cache.fetch(url, ttl="1s").x_cache == "miss", 10, "its expiry")
+def test_without_validators_it_is_fetched_again(cache, origin, second_old):
+    url = second_old.pop("bare")
+    origin.change(url, Serve(NEW))
+    assert cache.fetch(url, ttl="1s").x_cache == "miss"
+    cache.wait_idle()
     assert cache.fetch(url).body == NEW
 
 
 def test_a_new_version_replaces_the_old(cache, origin, second_old):
     url = second_old.pop()
     origin.change(url, Serve(NEW, etag='"2"'))
-    before = cache.figures()["disk_usage"]
+    before = usage(cache.folder)
     answer = cache.fetch(url, ttl="1s")
     assert (answer.x_cache, answer.body, answer.get("ETag")) == ("miss", NEW, '"2"')
     cache.wait_idle()
     again = cache.fetch(url)
     assert (again.x_cache, again.body, again.get("ETag")) == ("hit", NEW, '"2"')
-    assert cache.figures()["disk_usage"] == before + len(NEW) - len(OLD)
+    assert usage(cache.folder) == before + len(NEW) - len(OLD)
+    cache.wait_figure("disk_usage", usage(cache.folder))
 
 
-def test_who_reads_the_old_version_gets_all_of_it(cache, origin):
-    old, new = bytes(1000) * 20_000, b"n" * 1_000_000
-    url = origin.add(Serve(old, etag='"1"'), Serve(new, etag='"2"'))
-    stored(cache, url)
+def test_who_reads_the_old_version_gets_all_of_it(cache, origin, second_old):
+    url = second_old.pop("large")
+    origin.change(url, Serve(NEW, etag='"2"'))
     slow = cache.open(url)
-    assert slow.read(1000) == old[:1000]
-    wait_until(lambda: cache.fetch(url, ttl="1s").get("ETag") == '"2"', 10, "its expiry")
+    assert slow.read(1000) == LARGE[:1000]
+    assert cache.fetch(url, ttl="1s").body == NEW
     cache.wait_idle()
-    assert slow.rest() == old[1000:]
-    assert cache.fetch(url).body == new
+    assert slow.rest() == LARGE[1000:]
+    assert cache.fetch(url).body == NEW
 
 
 FAILURES = {
@@ -136,13 +155,9 @@ def test_the_old_one_stands_in_for_a_failure(cache, origin, second_old, failure)
     assert cache.fetch(url).x_cache == "hit"
 
 
-def test_the_old_one_stands_in_for_an_origin_that_is_gone(launch_cache):
-    with Origin() as gone:
-        url = gone.add(Serve(OLD, etag='"1"'))
-        cache = launch_cache("--download-retry-time", "0")
-        stored(cache, url)
-    wait_until(lambda: cache.fetch(url, ttl="1s").x_cache == "stale", 10, "its expiry")
-    assert cache.fetch(url, ttl="1s").body == OLD
+def test_the_old_one_stands_in_for_an_origin_that_is_gone(cache, second_old):
+    answer = cache.fetch(second_old.pop("gone"), ttl="1s")
+    assert (answer.x_cache, answer.body) == ("stale", OLD)
 
 
 def test_after_the_failure_it_is_asked_for_again(cache, origin, second_old):
@@ -245,7 +260,7 @@ def test_our_own_validators(launch_cache, origin):
 def test_an_unfinished_download_ends_with_the_process(launch_cache, origin):
     """SIGTERM with a download under way: nothing of it is left, and it is fetched anew."""
     url = origin.add(Serve(OLD, gates={10: threading.Event()}), Serve(NEW))
-    cache = launch_cache()
+    cache = launch_cache("--shutdown-timeout", "100ms")
     stream = cache.open(url)
     assert stream.read(9) == OLD[:9]
     cache.stop()

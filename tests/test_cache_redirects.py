@@ -20,6 +20,12 @@ def guarded(launch_cache_module):
 
 
 @pytest.fixture(scope="module")
+def half_guarded(launch_cache_module):
+    """One address of this machine is allowed."""
+    return launch_cache_module("--download-retry-time", "0", upstream_allow="127.0.0.2/32")
+
+
+@pytest.fixture(scope="module")
 def elsewhere():
     """Another address of this machine."""
     with Origin(address="127.0.0.2") as started:
@@ -150,16 +156,15 @@ def test_forbidden(guarded, origin, host):
     assert origin.connection_count == before
 
 
-@pytest.mark.parametrize("host", FORBIDDEN[3:])
-def test_redirect_to_the_forbidden(launch_cache, origin, elsewhere, host):
+@pytest.mark.parametrize("host", [host for host in FORBIDDEN if host != "127.0.0.2"])
+def test_redirect_to_the_forbidden(half_guarded, origin, elsewhere, host):
     """The origin may be reached, where it leads may not."""
-    cache = launch_cache("--download-retry-time", "0", upstream_allow="127.0.0.2/32")
     before = origin.connection_count
     url = elsewhere.add(redirect(f"http://{host}:{origin.port}/x"))
-    assert cache.fetch(url).status in (403, 502)
-    assert cache.fetch(elsewhere.add(redirect(f"http://127.0.0.1:{origin.port}/x"))).status == 403
+    status = half_guarded.fetch(url).status
+    assert status == 403 or (host in NO_HOSTS and status == 502), status
     assert origin.connection_count == before
-    assert cache.fetch(elsewhere.add(Serve(BODY))).body == BODY
+    assert half_guarded.fetch(elsewhere.add(Serve(BODY))).body == BODY
 
 
 def test_only_what_is_allowed(launch_cache, origin, elsewhere):

@@ -173,9 +173,10 @@ answer_stale(struct download *download, int status)
     struct cache_object *object = known_object(download);
     if (!object)
         return false;
+    /* before anybody hears of it, and may want it purged */
+    table_hold(config->table, download->flight, now_s + CACHE_FAILURE_HOLD_S);
     flight_set_answered(download->flight, FLIGHT_STALE, object);
     object_unref(object);
-    table_hold(config->table, download->flight, now_s + CACHE_FAILURE_HOLD_S);
     return true;
 }
 
@@ -189,8 +190,8 @@ fail(struct download *download, int status, int64_t hold_s, const char *reason)
     part_drop(&download->part);
     fetcher_count(&fetcher->counters.failures, 1);
     if (!answer_stale(download, status)) {
-        flight_set_failed(flight, status, download->retry_after_s, reason);
         table_hold(fetcher->config.table, flight, hold_s ? fetcher_now_s() + hold_s : 0);
+        flight_set_failed(flight, status, download->retry_after_s, reason);
     }
     leave(download);
 }

@@ -308,13 +308,10 @@ static bool
 closed_range(struct str value, struct http_range *range)
 {
     struct http_ranges ranges;
-    struct str last = str_skip(value, str_find_last_char(value, '-') + 1);
-    if (str_trim(last).len == 0 || str_find(value, STR("=-")) < value.len)
-        return false;
     if (http_range_parse(value, INT64_MAX, &ranges) != HTTP_RANGE_OK || ranges.count != 1)
         return false;
     *range = ranges.list[0];
-    return true;
+    return range->off + range->len < INT64_MAX; /* or else it goes to the end, however written */
 }
 
 /* Whether the request wants one range, and which; several are answered with the whole. -1: none of
@@ -420,7 +417,8 @@ look(struct reader *reader, const struct flight_view *view)
         respond_failed(reader, view->status, view->retry_after_s, view->reason);
         return;
     }
-    if (view->state != FLIGHT_ANSWERED)
+    /* After what broke comes another answer, or a failure, and news of it. */
+    if (view->state != FLIGHT_ANSWERED || object_state(view->object) == OBJECT_BROKEN)
         return;
     /* Who asks for a digest gets nothing that was not checked. */
     if (reader->want.has_sha256 && object_state(view->object) != OBJECT_WHOLE)

@@ -293,7 +293,7 @@ def each(cases, check):
         except Exception as error:
             return f"{case}: {error!r}\n{''.join(traceback.format_tb(error.__traceback__)[-2:])}"
 
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(32) as pool:
         failures = [text for text in pool.map(run, cases) if text]
     assert not failures, "\n".join(failures)
 
