@@ -260,7 +260,7 @@ def test_our_own_validators(launch_cache, origin):
 def test_an_unfinished_download_ends_with_the_process(launch_cache, origin):
     """SIGTERM with a download under way: nothing of it is left, and it is fetched anew."""
     url = origin.add(Serve(OLD, gates={10: threading.Event()}), Serve(NEW))
-    cache = launch_cache("--shutdown-timeout", "100ms")
+    cache = launch_cache("--shutdown-timeout", "1ms")
     stream = cache.open(url)
     assert stream.read(9) == OLD[:9]
     cache.stop()

@@ -1,7 +1,9 @@
 """`tarn cache`: second attempts, and downloads that go on where they broke off."""
 
+import inspect
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 
 import pytest
@@ -23,6 +25,34 @@ def cache(launch_cache_module):
     )
 
 
+@pytest.fixture(scope="module")
+def impatient(launch_cache_module):
+    return launch_cache_module(
+        *("--download-retry-time", "1s", "--connect-timeout", "400ms"),
+        *("--first-byte-timeout", "400ms", "--read-timeout", "400ms"),
+    )
+
+
+SCENARIOS = {}
+
+
+def scenario(function):
+    """What takes long because it waits. All of them begin at once; each is a test."""
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+@pytest.fixture(scope="module")
+def running(cache, impatient, origin):
+    caches = {"cache": cache, "impatient": impatient}
+    with ThreadPoolExecutor(32) as pool:
+        started = {}
+        for name, function in SCENARIOS.items():
+            which = caches[next(iter(inspect.signature(function).parameters))]
+            started[name] = pool.submit(function, which, origin)
+        yield started
+
+
 def resumes(origin, url):
     return [(r.headers.get("range"), r.headers.get("if-range")) for r in origin.requests(url)]
 
@@ -34,7 +64,8 @@ RESUMED = {
 }
 
 
-def test_it_goes_on_where_it_broke_off(cache, origin):
+@scenario
+def it_goes_on_where_it_broke_off(cache, origin):
     def check(case):
         url = origin.add(RESUMED[case], Serve(BODY, etag='"1"'))
         assert cache.fetch(url).body == BODY
@@ -48,7 +79,8 @@ def test_it_goes_on_where_it_broke_off(cache, origin):
     each(RESUMED, check)
 
 
-def test_several_breaks(cache, origin):
+@scenario
+def several_breaks(cache, origin):
     cuts = [Serve(BODY, etag='"1"', cut=at) for at in (50_000, 100_000, 299_999)]
     url = origin.add(*cuts, Serve(BODY, etag='"1"'))
     streams = [cache.open(url) for _ in range(3)]
@@ -58,13 +90,15 @@ def test_several_breaks(cache, origin):
     ]  # fmt: skip
 
 
-def test_behind_a_redirect(cache, origin):
+@scenario
+def behind_a_redirect(cache, origin):
     there = origin.add(Serve(BODY, etag='"1"', cut=CUT_AT), Serve(BODY, etag='"1"'))
     assert cache.fetch(origin.add(redirect(there))).body == BODY
     assert resumes(origin, there)[1] == (f"bytes={CUT_AT}-", '"1"')
 
 
-def test_bytes_that_are_there_come_during_the_pause(cache, origin):
+@scenario
+def bytes_that_are_there_come_during_the_pause(cache, origin):
     gate = threading.Event()
     url = origin.add(
         Serve(BODY, etag='"1"', cut=CUT_AT), Serve(BODY, etag='"1"', head_gate=gate)
@@ -102,7 +136,8 @@ ANOTHER = {
 VERSIONS = {'"1"': (BODY, BODY + b"x"), '"2"': (OTHER, OTHER + b"more", OTHER[:1000])}
 
 
-def test_never_a_mixture(cache, origin):
+@scenario
+def never_a_mixture(cache, origin):
     def check(case):
         gate = threading.Event()
         first = Serve(BODY, etag='"1"', cut=CUT_AT, gates={READ: gate})
@@ -133,7 +168,8 @@ UNSOUND = {
 }
 
 
-def test_without_a_strong_validator_it_starts_over(cache, origin):
+@scenario
+def without_a_strong_validator_it_starts_over(cache, origin):
     def check(case):
         options = UNSOUND[case]
         gate = threading.Event()
@@ -150,14 +186,16 @@ def test_without_a_strong_validator_it_starts_over(cache, origin):
     each(UNSOUND, check)
 
 
-def test_who_waits_for_the_head_sees_nothing_of_it(cache, origin):
+@scenario
+def who_waits_for_the_head_sees_nothing_of_it(cache, origin):
     """A break before any content: only the time it takes shows."""
     url = origin.add(Raw(), Raw(then="reset"), Serve(BODY))
     assert cache.fetch(url).body == BODY
     assert origin.count(url) == 3
 
 
-def test_statuses_that_pass(cache, origin):
+@scenario
+def statuses_that_pass(cache, origin):
     urls = {
         status: origin.add(Serve(b"", status), Serve(BODY))
         for status in (408, 425, 429, 500, 502, 503, 504)
@@ -169,7 +207,8 @@ def test_statuses_that_pass(cache, origin):
         assert origin.count(urls[status]) == 2
 
 
-def test_retry_after(cache, origin):
+@scenario
+def retry_after(cache, origin):
     """In seconds and as a date; nobody asks before that."""
     date = formatdate(time.time() + 2, usegmt=True)
     urls = {
@@ -186,41 +225,37 @@ def test_retry_after(cache, origin):
     each(urls, check)
 
 
-def test_retry_after_longer_than_anybody_waits(cache, origin):
+@scenario
+def retry_after_longer_than_anybody_waits(cache, origin):
     url = origin.add(Serve(b"", 503, {"Retry-After": "3600"}))
     start = time.monotonic()
     assert cache.fetch(url).status == 503
     assert time.monotonic() - start < 5
 
 
-def test_nobody_tries_again_when_nobody_waits(cache, origin):
+@scenario
+def nobody_tries_again_when_nobody_waits(cache, origin):
     url = origin.add(Serve(b"", 503, {"Retry-After": "1"}))
     wire = cache.ask(url)
     origin.wait_count(url, 1)
     wire.close()
-    cache.wait_idle()
+    cache.wait_line(f"{url}: 503")
     assert origin.count(url) == 1
 
 
-def test_an_origin_that_comes_back(cache):
+@scenario
+def an_origin_that_comes_back(cache, _origin):
     port = closed_port()
     url = f"http://127.0.0.1:{port}/late"
     wire = cache.ask(url, timeout=20)
-    cache.wait_figure("resources_downloading", 1)
+    threading.Event().wait(0.2)  # for an attempt that is refused
     with Origin(port=port) as late:
         late.put("/late", Serve(BODY))
         assert Stream(wire).rest() == BODY
 
 
-@pytest.fixture(scope="module")
-def impatient(launch_cache_module):
-    return launch_cache_module(
-        *("--download-retry-time", "1s", "--connect-timeout", "400ms"),
-        *("--first-byte-timeout", "400ms", "--read-timeout", "400ms"),
-    )
-
-
-def test_giving_up(impatient, origin):
+@scenario
+def giving_up(impatient, origin):
     """All at once, since each takes its time."""
     with DeafHost() as deaf:
         cases = {
@@ -243,11 +278,16 @@ def test_giving_up(impatient, origin):
     assert origin.count(cases["busy"][0]) >= 2
 
 
-def test_always_cut_ends_in_a_break(impatient, origin):
+@scenario
+def always_cut_ends_in_a_break(impatient, origin):
     """Each attempt brings a little, then none does: nobody waits for ever."""
     cuts = [Serve(BODY, etag='"1"', cut=at) for at in (50_000, 100_000)]
     url = origin.add(*cuts, Raw())
     stream = impatient.open(url)
     assert stream.until_broken() == BODY[:100_000]
-    impatient.wait_idle()
     impatient.wait_figure("disk_usage", 0)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(running, name):
+    running[name].result()

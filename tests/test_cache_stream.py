@@ -99,9 +99,11 @@ def test_empty_content(cache, origin, framing):
 
 def test_a_client_of_http_1_0_gets_the_end_as_an_end(cache, origin):
     """Unknown length without chunks: what is whole ends in order, what is cut ends by a reset."""
-    whole = origin.add(Serve(SMALL, framing="chunked"))
+    known = threading.Event()
+    whole = origin.add(Serve(SMALL, framing="chunked", gates={10: known}))
     with cache.ask(whole, version="1.0") as wire:
         response = wire.read_head()
+        known.set()
         assert response.get("Transfer-Encoding") is None and response.length is None
         assert wire.read_to_end() == SMALL
     gate = threading.Event()
@@ -158,36 +160,26 @@ def test_when_the_last_one_leaves_it_goes_on(cache, origin, at):
 
 
 def test_abandon_after(launch_cache, origin):
-    cache = launch_cache("--abandon-after", "1s")
-    gate, kept_gate = threading.Event(), threading.Event()
-    url = origin.add(Serve(SMALL, gates={30_000: gate}), Serve(SMALL))
-    kept = origin.add(Serve(SMALL, gates={30_000: kept_gate}))
-    stayed = cache.open(kept)
-    left = cache.open(url)
-    left.read(30_000)
-    left.wire.close()
-    cache.wait_figure("resources_downloading", 1)
-    wait_until(lambda: len(content_files(cache.folder)) == 1, 5, "the part file's end")
-    kept_gate.set()
-    assert stayed.rest() == SMALL
-    assert cache.fetch(url).body == SMALL
-    assert (origin.count(url), origin.count(kept)) == (2, 1)
-
-
-def test_coming_back_in_time_stops_the_abandoning(launch_cache, origin):
+    """What nobody has waited for so long ends; who comes back in time, or stays, gets the rest."""
     cache = launch_cache("--abandon-after", "1s")
     gate = threading.Event()
-    url = origin.add(Serve(SMALL, gates={30_000: gate}))
-    wire = cache.ask(url)
-    Stream(wire).read(30_000)
-    wire.close()
-    again = cache.open(url)
+    held = Serve(SMALL, gates={30_000: gate})
+    left, left_and_back, stayed = origin.add(held, Serve(SMALL)), origin.add(held), origin.add(held)
+    streams = {url: cache.open(url) for url in (left, left_and_back, stayed)}
+    for url, stream in streams.items():
+        assert stream.read(30_000) == SMALL[:30_000]
+        if url != stayed:
+            stream.wire.close()
+    again = cache.open(left_and_back)
     assert again.read(30_000) == SMALL[:30_000]
     back = cache.figures()["timestamp"]
+    cache.wait_line(f"{left}: 503")
     wait_until(lambda: cache.figures()["timestamp"] >= back + 3, 10, "more than two seconds")
+    assert len(content_files(cache.folder)) == 2
     gate.set()
-    assert again.rest() == SMALL[30_000:]
-    assert origin.count(url) == 1
+    assert again.rest() == streams[stayed].rest() == SMALL[30_000:]
+    assert cache.fetch(left).body == SMALL
+    assert [origin.count(url) for url in (left, left_and_back, stayed)] == [2, 1, 1]
 
 
 def test_others_wait_in_line(launch_cache, origin):
@@ -200,6 +192,8 @@ def test_others_wait_in_line(launch_cache, origin):
         cache.wait_figure("statistics_requests", len(wires))
     cache.wait_figure("resources_downloading", 2)
     cache.wait_figure("resources_scheduled", 3)
+    origin.wait_count(urls[0], 1)
+    origin.wait_count(urls[1], 1)
     assert [origin.count(url) for url in urls] == [1, 1, 0, 0, 0]
     gates[1].set()
     assert Stream(wires[1]).rest() == SMALL

@@ -147,7 +147,9 @@ class Cache(Server):
         listen = ["--addr", "127.0.0.1:0"] if addr else []
         environment = {name: "" for name in (*PROXY_VARIABLES, *map(str.upper, PROXY_VARIABLES))}
         argv = ["cache"] if site is None else ["serve"]
-        argv += ["--io", loop, *listen, "--cache-dir", folder, *allow, *args]
+        # A test that fails may leave a client waiting; the end must not wait for that.
+        argv += ["--io", loop, *listen, "--cache-dir", folder, *allow, "--shutdown-timeout", "5s"]
+        argv += args
         if site is not None:
             argv.append(site)
         super().__init__(argv, env={**environment, **(env or {})}, **options)
