@@ -124,6 +124,23 @@ def test_a_trusted_proxy_without_a_word_is_itself(launch_cache, origin):
     assert fetch_from(launch_cache(*trusted, "127.0.0.2/32"), "127.0.0.9", url).status == 403
 
 
+def test_a_client_without_an_address(launch_cache, origin, tmp_path):
+    """Over a unix socket: nobody knows who it is, whatever it says of itself."""
+    url = origin.add(Serve(BODY))
+    path = str(tmp_path / "socket")
+    cache = launch_cache("--addr", f"unix:{path}", addr=False)
+    with cache.connect() as wire:
+        assert wire.fetch(target(url)).body == BODY
+    cache.stop()
+    trusting = ("--trusted-proxies", "0.0.0.0/0", "--trusted-proxies", "::/0")
+    for options in (ALLOW, (*ALLOW, *trusting)):
+        cache = launch_cache("--addr", f"unix:{path}", *options, addr=False)
+        with cache.connect() as wire:
+            assert wire.fetch(target(url)).status == 403
+            assert wire.fetch(target(url), f"X-Forwarded-For: {INSIDER}").status == 403
+        cache.stop()
+
+
 # Purging.
 
 

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -242,6 +244,26 @@ def test_a_damaged_index(one, launch_cache, damage):
 
 def usage_of_content(folder):
     return sum(size for path, size in content_files(folder).items() if "/" in path)
+
+
+def test_nobody_waits_for_the_index(one, launch_cache, origin):
+    """Another program holds it: hits and misses go on, and the rows come later."""
+    cache, url = one
+    other = origin.add(Serve(BODY))
+    database = sqlite3.connect(f"{cache.folder}/index.db", isolation_level=None)
+    try:
+        database.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        for _ in range(50):
+            assert cache.fetch(url).x_cache == "hit"
+        stored(cache, other, BODY)
+        assert cache.fetch(other).x_cache == "hit"
+        assert time.monotonic() - start < 5
+        database.execute("ROLLBACK")
+    finally:
+        database.close()
+    cache.stop()
+    assert set(check_folder(cache.folder)) == {url, other}
 
 
 def test_a_second_process_is_refused(one, loop):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness.cache import FETCH, check_folder, target
+from harness.cache import FETCH, Stream, check_folder, target
 from harness.origin import Serve
 from harness.server import wait_until
 from harness.site import build_site, pattern
@@ -123,6 +123,21 @@ def test_a_break_over_tls_is_one(launch_cache, origin, pair, version, codes, fra
     timer.join()
     assert done.returncode in codes or (done.returncode == 0 and done.stdout.startswith(b"502"))
     assert BODY.startswith(done.stdout) or done.stdout.startswith(b"502")
+
+
+def test_a_reload_disturbs_nobody(launch_cache, origin):
+    cache = launch_cache()
+    gate = threading.Event()
+    url = origin.add(Serve(BODY, gates={50_000: gate}))
+    reader, waiter = cache.open(url), cache.ask(origin.add(Serve(b"slow", head_gate=gate)))
+    reader.read(50_000)
+    lines = len(cache.lines)
+    cache.send(signal.SIGHUP)
+    cache.wait_line("reload", after=lines)
+    gate.set()
+    assert reader.rest() == BODY[50_000:]
+    assert Stream(waiter).rest() == b"slow"
+    assert cache.fetch(url).x_cache == "hit"
 
 
 def test_health_while_it_ends(launch_cache, origin):

@@ -171,6 +171,13 @@ def test_unusual_but_right(cache, origin, case):
     assert cache.fetch(url).body == b"ok"
 
 
+def test_both_kinds_of_framing(cache, origin):
+    """Chunks are what counts (RFC 9112 section 6.3), or nothing is; the length never."""
+    both = b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    status, data, whole = cache.receive(origin.add(Raw(OK + both)))
+    assert whole and (status == 502 or data == b"ok")
+
+
 def test_gzip_that_nobody_asked_for(cache, origin, tmp_path):
     """Kept as it came and said to be what it is."""
     packed = gzip.compress(BODY)
