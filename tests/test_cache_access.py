@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness.cache import FETCH, content_files, target
+from harness.cache import FETCH, content_files, target, usage
 from harness.client import assert_error
 from harness.origin import Serve
 from harness.site import pattern
@@ -153,9 +153,9 @@ def test_purge(cache, origin):
     url = origin.add(Serve(BODY), Serve(b"new"))
     cache.fetch(url)
     cache.wait_idle()
-    used, files = cache.figures()["disk_usage"], content_files(cache.folder)
+    used, files = usage(cache.folder), content_files(cache.folder)
     assert 200 <= cache.purge(url, TOKEN).status < 300
-    assert cache.figures()["disk_usage"] == used - len(BODY)
+    cache.wait_figure("disk_usage", used - len(BODY))
     assert len(content_files(cache.folder)) == len(files) - 1
     assert cache.fetch(url).body == b"new"
     assert origin.count(url) == 2
@@ -224,7 +224,7 @@ def test_who_reads_what_is_purged_finishes(cache, origin):
     url = origin.add(Serve(big))
     cache.fetch(url)
     cache.wait_idle()
-    used = cache.figures()["disk_usage"]
+    used = usage(cache.folder)
     reader = cache.open(url)
     reader.read(1)
     assert cache.purge(url, TOKEN).status < 300

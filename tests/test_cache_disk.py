@@ -67,8 +67,7 @@ def test_larger_than_the_disk(launch_on, origin, framing):
         assert body.startswith(stream.until_broken())
     else:
         assert stream.status == 507
-    cache.wait_idle()
-    assert cache.figures()["disk_usage"] == usage(cache.folder)
+    cache.wait_account()
     assert not [path for path in content_files(cache.folder) if path.endswith(".part")]
     stored(cache, origin.add(Serve(BODY)), BODY)
 
@@ -105,8 +104,7 @@ def test_somebody_else_fills_the_disk_and_leaves(launch_on, origin, disk):
     for i, url in enumerate(new):
         wait_until(lambda url=url: cache.fetch(url).status == 200, 10, "recovery")
         stored(cache, url, pattern(3 * MIB, seed=i))
-    cache.wait_idle()
-    assert cache.figures()["disk_usage"] == usage(cache.folder)
+    cache.wait_account()
     cache.stop()
     known = check_folder(cache.folder)
     assert set(new) <= set(known)
@@ -125,7 +123,7 @@ def test_the_index_without_room(launch_on, origin, disk):
     cache.stop(check=False)
     disk.empty()
     cache = launch_on()
-    wait_until(lambda: cache.figures()["disk_usage"] == usage(cache.folder), 5, "the account")
+    cache.wait_account()
     for url, body in contents.items():
         assert cache.fetch(url).body == body
     cache.wait_idle()

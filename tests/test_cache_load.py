@@ -10,6 +10,7 @@ import pytest
 
 from harness.cache import target
 from harness.origin import UNIT, Generated, Serve
+from harness.server import wait_until
 
 MIB = 1 << 20
 LONG = os.environ.get("TARN_LONG_TESTS") == "1"
@@ -70,7 +71,8 @@ def run_swarm(cache, origin, tool, folder, count, size):
         whole, end_ns = swarm.line("done")
         assert swarm.process.wait(10) == 0
     assert whole == count
-    assert origin.count(url) == 1 and origin.sent(url) == size
+    assert origin.count(url) == 1
+    wait_until(lambda: origin.sent(url) == size, 5, "all that was sent")
     return url, (content_ns - request.content_ns) / 1e6, (end_ns - request.content_ns) / 1e9
 
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from harness.cache import Stream, each, target
+from harness.cache import Stream, each, target, usage
 from harness.origin import Raw, Serve
 from harness.server import wait_until
 from harness.site import pattern
@@ -31,7 +31,7 @@ def cache(launch_cache_module):
 @pytest.fixture
 def empty(cache):
     """Checks at the end that nothing of what failed was kept."""
-    before = cache.figures()["disk_usage"]
+    before = usage(cache.folder)
     yield
     cache.wait_idle()
     cache.wait_figure("disk_usage", before)
@@ -242,11 +242,11 @@ def test_digests_that_say_nothing(cache, origin):
 def test_the_digest_that_is_asked_for(cache, origin):
     url = origin.add(Serve(BODY))
     right, wrong = hashlib.sha256(BODY).hexdigest(), hashlib.sha256(b"").hexdigest()
-    before = cache.figures()["disk_usage"]
+    before = usage(cache.folder)
     answer = cache.fetch(url, sha256=wrong)
     assert answer.status == 502 and BODY[:100] not in answer.body
     cache.wait_idle()
-    assert cache.figures()["disk_usage"] == before
+    assert usage(cache.folder) == before
     good = origin.add(Serve(BODY))
     for spelling in (right, right.upper(), right):
         assert cache.fetch(good, sha256=spelling).body == BODY

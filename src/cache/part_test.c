@@ -341,28 +341,41 @@ a_part_that_is_gone(void **state)
     assert_used(rig, 0);
 }
 
+static void
+fill_table(struct rig *rig, bool full)
+{
+    pthread_mutex_lock(&rig->table->lock);
+    rig->table->entry_count += full ? CACHE_ENTRIES_MAX : -(size_t)CACHE_ENTRIES_MAX;
+    pthread_mutex_unlock(&rig->table->lock);
+}
+
 /* Who waits for it gets it all the same. */
 static void
 a_table_that_takes_no_more(void **state)
 {
+    static const struct fake_answer answers[] = {
+        {.text = OK("5", "", "hell")},
+        {.text = HEAD("200 OK", "Transfer-Encoding: chunked\r\n") "5\r\nhell"},
+    };
+    static const char *const rests[] = {"o", "o\r\n0\r\n\r\n"};
     struct rig *rig = *state;
-    struct asked asked;
-    script(&rig->fake, {.text = OK("5", "", "hell")});
-    ask(&asked, rig, "/a");
-    wait_shown(&asked, 4);
-    pthread_mutex_lock(&rig->table->lock);
-    rig->table->entry_count += CACHE_ENTRIES_MAX;
-    pthread_mutex_unlock(&rig->table->lock);
-    fake_say(&rig->fake, "o", 1);
-    assert_whole(&asked, "hello");
-    assert_used(rig, 5);
-    assert_false(is_kept(rig, "/a"));
-    assert_false(asked.flight->in_table);
-    asked_end(&asked);
-    assert_used(rig, 0);
-    pthread_mutex_lock(&rig->table->lock);
-    rig->table->entry_count -= CACHE_ENTRIES_MAX;
-    pthread_mutex_unlock(&rig->table->lock);
+    rig->fake.answers = answers;
+    rig->fake.answer_count = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        struct asked asked;
+        const char *path = i ? "/b" : "/a";
+        ask(&asked, rig, path);
+        wait_shown(&asked, 4);
+        fill_table(rig, true);
+        fake_say(&rig->fake, rests[i], strlen(rests[i]));
+        assert_whole(&asked, "hello");
+        assert_used(rig, 5);
+        assert_false(is_kept(rig, path));
+        assert_false(asked.flight->in_table);
+        asked_end(&asked);
+        assert_used(rig, 0);
+        fill_table(rig, false);
+    }
 }
 
 int

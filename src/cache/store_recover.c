@@ -102,7 +102,7 @@ compare_known(const void *a, const void *b)
 static struct run
 take_run(struct recover *recover, unsigned last)
 {
-    struct run run = {recover->list + recover->at, 0};
+    struct run run = {recover->list ? recover->list + recover->at : NULL, 0};
     while (recover->at < recover->count && recover->list[recover->at].prefix >> 48 <= last) {
         recover->at++;
         run.count++;

@@ -209,6 +209,12 @@ class Cache(Server):
         """Until nothing is being downloaded."""
         self.wait_figure("resources_downloading", 0)
 
+    def wait_account(self):
+        """Until nothing is being downloaded, and the account is that of the disk: what was being
+        read when it went stays in it until its readers have closed."""
+        self.wait_idle()
+        self.wait_figure("disk_usage", usage(self.folder))
+
     # The end.
 
     def kill(self):
