@@ -283,6 +283,7 @@ nothing_is_tried_again_for_nobody(void **state)
     assert_int_equal(rig->fake.request_count, 3);
     assert_used(rig, 0);
     assert_count(rig, failures, 3);
+    assert_count(rig, retried, 2); /* those that were left in the pause */
 }
 
 /* --- going on --- */
