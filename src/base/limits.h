@@ -30,6 +30,7 @@ enum {
     LOOP_EPOLL_EVENTS = 256,
     LOOP_EPOLL_RECV_LEN = 65536,
     LOOP_SEGMENT_LEN = 60 << 10, /* what the kernel sends as one segment, less its headers */
+    LOOP_JOIN_MAX = 256 << 10,   /* longer bodies go out behind their head, not with it */
     LOOP_LEND_MIN = 128 << 10,   /* lent to a slow socket at least */
     LOOP_PIPE_LEN = 1 << 20,     /* bytes lent to one socket at a time; what systems grant a user */
     LOOP_URING_ENTRIES = 1024,   /* submissions of one turn; more cost another system call */

@@ -38,6 +38,7 @@ struct loop {
     struct sock *closing; /* socks to close when nothing of them is in flight */
     struct sock *yielded, **yielded_end;
     struct loop_pipe pipe;
+    bool paces;     /* a listener of it has a congestion control that spaces segments by timers */
     bool no_splice; /* the system forbids it: pages are copied */
     int wake_fd;    /* eventfd: posts wake the loop */
     bool stop;

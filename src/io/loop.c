@@ -3,7 +3,10 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -203,11 +206,23 @@ loop_run_posts(struct loop *loop)
     }
 }
 
+/* Whether the congestion control of a TCP socket, which accepted ones inherit, paces: BBR in its
+ * versions. False for other sockets. */
+static bool
+tcp_paces(int fd)
+{
+    char name[16] = ""; /* TCP_CA_NAME_MAX */
+    socklen_t len = sizeof name;
+    return getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0 &&
+           strncmp(name, "bbr", 3) == 0;
+}
+
 void
 listener_start(struct loop *loop, struct listener *listener)
 {
     listener->loop = loop;
     listener->wanted = true;
+    loop->paces |= tcp_paces(listener->fd);
     if (!listener->armed)
         loop->ops->listener_start(listener);
 }

@@ -1,4 +1,5 @@
 /* The loop: sending from memory, from files and from pages, on both backends. */
+#include "io/backend.h"
 #include "io/loop_test_run.h"
 
 #include <sys/mman.h>
@@ -325,6 +326,75 @@ a_full_socket_costs_no_turns(void **state)
     }
 }
 
+/* tcpi_data_segs_out of linux/tcp.h, which cannot be included beside netinet/tcp.h, whose struct
+ * tcp_info ends before it. */
+enum { INFO_DATA_SEGS_OUT = 156 };
+
+/* Segments with data that it takes to send a head and a body of `len` to who reads at once. */
+static unsigned
+segments_of(struct world *world, enum send_way way, uint64_t len)
+{
+    struct transfer transfer;
+    char info[INFO_DATA_SEGS_OUT + sizeof(uint32_t)];
+    socklen_t info_len = sizeof info;
+    const int room = 4 * LOOP_JOIN_MAX;
+    uint32_t count;
+    transfer_init(&transfer, world, way);
+    int fd = transfer.peer.sock.fd;
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    transfer_run(&transfer, HEAD_LEN, len);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &info_len), 0);
+    assert_int_equal(info_len, sizeof info);
+    memcpy(&count, info + INFO_DATA_SEGS_OUT, sizeof count);
+    transfer_deinit(&transfer);
+    return count;
+}
+
+static void
+heads_go_with_their_body_unless_segments_are_paced(void **state)
+{
+    enum { SEGMENT = 1, SEGMENTS = LOOP_SEGMENT_LEN + 1, TOO_LONG = LOOP_JOIN_MAX };
+    struct world *world = *state;
+    for (unsigned i = 0; i < WAY_COUNT; i++) {
+        if (ways[i] == SEND_BYTES)
+            continue; /* one call, one stream of bytes */
+        unsigned counts[2][3];
+        for (unsigned paced = 0; paced < 2; paced++) {
+            world->loop->paces = paced;
+            counts[paced][0] = segments_of(world, ways[i], SEGMENT);
+            counts[paced][1] = segments_of(world, ways[i], SEGMENTS);
+            counts[paced][2] = segments_of(world, ways[i], TOO_LONG);
+        }
+        assert_int_equal(counts[1][0], counts[0][0]);
+        assert_int_equal(counts[1][1], counts[0][1] + 1);
+        assert_int_equal(counts[1][2], counts[0][2]);
+    }
+}
+
+static void
+listener_with(struct world *world, const char *congestion, bool paces)
+{
+    struct sockaddr_in addr;
+    struct listener listener = {.fd = listen_on_loopback(&addr)};
+    if (setsockopt(listener.fd, IPPROTO_TCP, TCP_CONGESTION, congestion, strlen(congestion)) == 0) {
+        listener_start(world->loop, &listener);
+        assert_int_equal(world->loop->paces, paces);
+        listener_stop(&listener);
+    } else {
+        assert_string_not_equal(congestion, "reno"); /* every kernel has that one */
+    }
+    run_for(world, 1);
+    close(listener.fd);
+}
+
+static void
+a_loop_knows_whether_its_listeners_pace(void **state)
+{
+    listener_with(*state, "reno", false);
+    listener_with(*state, "bbr", true);
+}
+
 enum { ROUNDS = 20 };
 
 /* Closing while bytes are under way, in a pipe too: everything is given back, and the next transfer
@@ -490,6 +560,10 @@ run_group(const char *name)
         cmocka_unit_test_setup_teardown(who_goes_while_the_socket_is_full_is_noticed, world_setup,
                                         world_teardown),
         cmocka_unit_test_setup_teardown(a_full_socket_costs_no_turns, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(heads_go_with_their_body_unless_segments_are_paced,
+                                        world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_loop_knows_whether_its_listeners_pace, world_setup,
+                                        world_teardown),
         cmocka_unit_test(closing_with_bytes_under_way_leaks_nothing),
         cmocka_unit_test_setup_teardown(slow_readers_of_pages_do_not_mix, world_setup,
                                         world_teardown),

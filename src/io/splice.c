@@ -14,9 +14,10 @@
  * directly and wait for room when the socket is full.
  *
  * The head goes out first. With a body that fits into the same segment it is held back for it
- * (MSG_MORE); before a larger one it goes in a packet of its own, because under BBR the kernel
- * would else pace the first large segment with a timer, which is dearer than the small packet
- * (docs/design/profile.md).
+ * (MSG_MORE), and with a larger one too, up to a size from which that no longer pays. Where the
+ * congestion control paces (BBR) a head before a large body goes in a packet of its own, because
+ * the kernel would else hold back the first large segment with a timer, which is dearer than the
+ * small packet (docs/design/profile.md).
  *
  * One pipe serves a whole loop. What the socket does not take at once is thrown away, by splicing
  * it to /dev/null, and lent anew when there is room: a thousand slow readers hold no pipe. Each
@@ -45,7 +46,8 @@ send_head(struct sock *sock, struct str head, uint64_t len)
 {
     if (head.len == 0)
         return 0;
-    int more = head.len + len <= LOOP_SEGMENT_LEN ? MSG_MORE : 0;
+    uint64_t join_max = sock->loop->paces ? LOOP_SEGMENT_LEN : LOOP_JOIN_MAX;
+    int more = head.len + len <= join_max ? MSG_MORE : 0;
     ssize_t sent = send(sock->fd, head.ptr, head.len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
     if (sent < 0)
         return is_full(errno) ? wait_for_room(sock) : -errno;
