@@ -180,6 +180,8 @@ def test_status(launch_cache, origin):
         cache.fetch(url)
         cache.wait_idle()
     cache.fetch(good, "Range: bytes=0-99")
+    cache.wait_figure("statistics_successes", 1)
+    cache.wait_figure("statistics_upload", 2 * 262144 + 100)
     seen = cache.figures()
     assert seen["disk_usage"] == 262144
     assert seen["disk_usage_percent"] == 25
@@ -187,14 +189,13 @@ def test_status(launch_cache, origin):
     assert (seen["resources_successes"], seen["resources_failures"]) == (1, 1)
     assert (seen["statistics_successes"], seen["statistics_failures"]) == (1, 1)
     assert (seen["statistics_requests"], seen["statistics_download"]) == (4, 262144)
-    assert seen["statistics_upload"] == 2 * 262144 + 100
     assert cache.get("/api/v1/status/").get("Content-Type").startswith("application/json")
 
 
 def test_statistics_survive_a_restart(launch_cache, origin, url):
     cache = launch_cache()
     cache.fetch(url)
-    cache.wait_idle()
+    cache.wait_figure("statistics_successes", 1)
     before = cache.figures()
     cache.stop()
     after = launch_cache(folder=cache.folder).figures()
