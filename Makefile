@@ -23,7 +23,12 @@ CFLAGS  += -Wno-unused-parameter $(WERROR) $(VARIANT)
 LDFLAGS += $(VARIANT) -pie -pthread -Wl,-z,relro,-z,now
 LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -lcares -lsqlite3 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm
 
-SRC      := $(wildcard src/*/*.c)
+# Files of one processor, or for those that have none of their own, are named so.
+ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ARCH_ALL  := $(wildcard src/*/*_x86_64.c src/*/*_aarch64.c src/*/*_none.c)
+ARCH_USED := $(wildcard src/*/*_$(ARCH).c) $(if $(wildcard src/bpf/jit_$(ARCH).c),,src/bpf/jit_none.c)
+
+SRC      := $(filter-out $(filter-out $(ARCH_USED),$(ARCH_ALL)),$(wildcard src/*/*.c))
 TEST_SRC := $(filter %_test.c,$(SRC))
 MAIN_SRC := src/server/main.c
 LIB_OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out $(TEST_SRC) $(MAIN_SRC),$(SRC)))
