@@ -52,6 +52,7 @@ def test_a_full_disk_makes_room_as_a_quota_does(launch_on, origin):
     urls = [origin.add(Serve(BIG)) for _ in range(8)]
     for url in urls:
         stored(cache, url, BIG)
+    cache.wait_account()
     assert 5 * MIB <= cache.figures()["disk_usage"] == usage(cache.folder) <= 24 * MIB
     assert cache.fetch(urls[-1]).x_cache == "hit"
     assert origin.count(urls[-1]) == 1

@@ -121,8 +121,8 @@ def test_a_new_version_replaces_the_old(cache, origin, second_old):
     cache.wait_idle()
     again = cache.fetch(url)
     assert (again.x_cache, again.body, again.get("ETag")) == ("hit", NEW, '"2"')
+    cache.wait_figure("disk_usage", before + len(NEW) - len(OLD))
     assert usage(cache.folder) == before + len(NEW) - len(OLD)
-    cache.wait_figure("disk_usage", usage(cache.folder))
 
 
 def test_who_reads_the_old_version_gets_all_of_it(cache, origin, second_old):

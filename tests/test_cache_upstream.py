@@ -245,7 +245,7 @@ def test_the_digest_that_is_asked_for(cache, origin):
     before = usage(cache.folder)
     answer = cache.fetch(url, sha256=wrong)
     assert answer.status == 502 and BODY[:100] not in answer.body
-    cache.wait_idle()
+    cache.wait_account()
     assert usage(cache.folder) == before
     good = origin.add(Serve(BODY))
     for spelling in (right, right.upper(), right):
