@@ -213,7 +213,10 @@ class Cache(Server):
         """Until nothing is being downloaded, and the account is that of the disk: what was being
         read when it went stays in it until its readers have closed."""
         self.wait_idle()
-        self.wait_figure("disk_usage", usage(self.folder))
+        wait_until(
+            lambda: self.figures()["disk_usage"] == usage(self.folder),
+            what="an account that is that of the disk",
+        )
 
     # The end.
 
