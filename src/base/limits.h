@@ -235,16 +235,18 @@ enum {
     BPF_SYMBOLS_MAX = 1 << 20,
     BPF_RELOCATIONS_MAX = 1 << 20, /* of one section */
     BPF_LINES_MAX = 1 << 20,
-    BPF_NAME_MAX = 255,           /* of a code section; of a symbol the rest is cut */
-    BPF_FILES_MAX = 1 << 16,      /* source files and folders that debug information names */
-    BPF_FILE_NAME_MAX = 1024,     /* of one of them; the rest is cut */
-    BPF_FILE_NAMES_MAX = 1 << 20, /* of all that lines come from */
+    BPF_NAME_MAX = 255,               /* of a code section; of a symbol the rest is cut */
+    BPF_WANTED_MAX = 4096,            /* undefined symbols of a file that is only looked at */
+    BPF_FILES_MAX = 1 << 16,          /* source files and folders that debug information names */
+    BPF_FILE_NAME_MAX = 1024,         /* of one of them; the rest is cut */
+    BPF_FILE_NAMES_MAX = 1 << 20,     /* of all that lines come from */
     BPF_OBJECT_MAX = 64 << 20,        /* bytes of an object file */
     BPF_MEMORY_MAX = 8 << 20,         /* where a script's data ends, in its address space */
     BPF_CODE_MAX = 4 << 20,           /* bytes of machine code, unless the caller says otherwise */
     BPF_NATIVE_STACK_LEN = 256 << 10, /* for the interpreter and helpers */
-    BPF_SLOTS_MAX = 8192,             /* of the process: 32 TiB of 128 TiB address space */
-    BPF_SLOTS_IDLE_MAX = 64,          /* kept by a pool */
+    BPF_SLOTS_MAX = 4096,    /* of the process: 16 TiB of 128 TiB address space, half of the memory
+                                areas that Linux gives a process by default (65530; 8 each) */
+    BPF_SLOTS_IDLE_MAX = 64, /* kept by a pool */
 };
 
 #endif

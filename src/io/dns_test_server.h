@@ -284,7 +284,7 @@ dns_count(struct dns_server *server, const char *name)
 static inline void
 dns_serve_udp(struct dns_server *server)
 {
-    struct dns_held query;
+    struct dns_held query = {0};
     struct dns_asked asked;
     socklen_t from_len = sizeof query.from;
     ssize_t len = recvfrom(server->udp, query.packet, sizeof query.packet, 0,

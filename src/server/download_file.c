@@ -25,9 +25,10 @@ name_of(struct str text)
         return (struct str){0};
     size_t slash = str_find_last_char(url.path, '/');
     struct str name = slash < url.path.len ? str_skip(url.path, slash + 1) : url.path;
-    bool is_none = str_eq(name, STR(".")) || str_eq(name, STR("..")) ||
-                   name.len + strlen(".part.from") > CACHE_GET_NAME_MAX;
-    return is_none ? (struct str){0} : name;
+    if (str_eq(name, STR(".")) || str_eq(name, STR("..")) ||
+        name.len + strlen(".part.from") > CACHE_GET_NAME_MAX)
+        return (struct str){0};
+    return name;
 }
 
 static int
