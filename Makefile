@@ -25,8 +25,8 @@ LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -lcares -
 
 # Files of one processor, or for those that have none of their own, are named so.
 ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ARCH_ALL  := $(wildcard src/*/*_x86_64.c src/*/*_aarch64.c src/*/*_none.c)
-ARCH_USED := $(wildcard src/*/*_$(ARCH).c) $(if $(wildcard src/bpf/jit_$(ARCH).c),,src/bpf/jit_none.c)
+ARCH_ALL  := $(wildcard $(foreach a,x86_64 aarch64 none,src/*/*_$a.c src/*/*_$a_test.c))
+ARCH_USED := $(wildcard src/*/*_$(ARCH).c src/*/*_$(ARCH)_test.c) $(if $(wildcard src/bpf/jit_$(ARCH).c),,src/bpf/jit_none.c)
 
 SRC      := $(filter-out $(filter-out $(ARCH_USED),$(ARCH_ALL)),$(wildcard src/*/*.c))
 TEST_SRC := $(filter %_test.c,$(SRC))
@@ -58,9 +58,21 @@ $(B)/test/%: $(B)/src/%.o $(B)/libtarn.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+BPF_COMPARE_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard fuzz/bpf_gen*.c) fuzz/bpf_maker.c fuzz/bpf_compare.c)
+
+$(B)/fuzz/bpf_diff: $(BPF_COMPARE_OBJ)
+
 $(B)/fuzz/%: $(B)/fuzz/fuzz_%.o $(B)/libtarn.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+$(B)/fuzz/bpf_soak: $(B)/fuzz/bpf_soak.o $(BPF_COMPARE_OBJ) $(B)/libtarn.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/bench/bpf: $(B)/bench/bpf.o $(B)/libtarn.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 examples/site.tar: $(B)/tarn $(SITE)
 	$(Q)$(B)/tarn pack examples/site -o $@
@@ -81,8 +93,11 @@ check: $(B)/tarn unit ## unit tests, house rules and known fuzz findings, under 
 	@$(PYTHON) -m unittest -q bench/bench_test.py
 	@$(MAKE) $(JOBS) fuzz-replay
 
-unit: $(TEST_BIN) ## unit tests
-	@$(PYTHON) tools/run-units $(TEST_BIN)
+UNITS    ?= %
+UNIT_BIN := $(filter $(UNITS:%=$(B)/test/%),$(TEST_BIN))
+
+unit: $(UNIT_BIN) ## unit tests; `make unit UNITS=bpf/%`: those of a folder
+	@$(PYTHON) tools/run-units $(UNIT_BIN)
 
 e2e: $(B)/tarn ## end-to-end tests, on both event loops
 	@TARN_BIN=$(abspath $(B)/tarn) $(PYTHON) -m pytest -q tests $(T)
@@ -128,7 +143,7 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s'|'
 
--include $(shell test -d $(B) && find $(B)/src $(B)/fuzz -name '*.d' 2>/dev/null)
+-include $(shell test -d $(B) && find $(B)/src $(B)/fuzz $(B)/bench -name '*.d' 2>/dev/null)
 
 .PHONY: all run test check unit e2e asan ubsan tsan fuzz fuzz-build fuzz-replay bench fmt lint clean help
 .SECONDARY:

@@ -73,6 +73,13 @@ bpf_cage_window(const struct bpf_cage *cage, uint64_t address)
     return address - low < bpf_cage_len() + 2 * BPF_CAGE_GUARD;
 }
 
+/* End of what is mapped of stack and arguments. */
+static inline uint32_t
+bpf_cage_args_end(void)
+{
+    return BPF_STACK_LOW + bpf_page_up(BPF_ARGS + BPF_ARGS_LEN - BPF_STACK_LOW);
+}
+
 static inline char *
 bpf_cage_native_stack_top(const struct bpf_cage *cage)
 {

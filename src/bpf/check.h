@@ -21,9 +21,10 @@ enum {
 struct bpf_check {
     uint8_t *marks; /* one for each instruction; owned */
     /* Where the program can write to its stack without a helper. Not `wild`: only through r10
-     * itself in the outermost function, from stack_low below the top on. */
+     * itself in the outermost function, from stack_low below the top on, and not above the top. */
     bool wild_stores;
-    uint32_t stack_low; /* bytes below the top of the frame that stores reach; 0: none */
+    uint32_t stack_low; /* bytes below the top that stores through r10 reach, more than a frame if
+                           they do; 0: none; without meaning when `wild` */
     bool calls_by_register;
 };
 

@@ -13,8 +13,8 @@
 typedef void bpf_fiber_fn(void *arg);
 
 struct bpf_fiber {
-    void *owner_sp; /* saved stack pointers; the first two are known to fiber_ARCH.c */
-    void *sp;       /* NULL: it has not left in the middle */
+    void *owner_sp; /* saved stack pointer of the owner; first, as fiber_ARCH.c knows */
+    void *sp;       /* and of the fiber; NULL: it has not left in the middle */
     char *stack_low;
     size_t stack_len;
     bpf_fiber_fn *main;
@@ -35,5 +35,7 @@ void bpf_fiber_start(struct bpf_fiber *fiber, bpf_fiber_fn *main, void *arg);
 void bpf_fiber_resume(struct bpf_fiber *fiber);
 /* On the fiber's stack: back to the owner; returns when it is resumed, which need not be. */
 void bpf_fiber_leave(struct bpf_fiber *fiber);
+/* The same, never to be resumed. */
+_Noreturn void bpf_fiber_end(struct bpf_fiber *fiber);
 
 #endif

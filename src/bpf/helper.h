@@ -5,6 +5,7 @@
  *   - look at the script's memory through the views below, which check an address once;
  *   - end the script: bpf_trap, which does not return. It jumps out of the helper: views and other
  *     checks come first, before anything is acquired that would have to be given back;
+ *   - end it well: bpf_end, of which the same holds;
  *   - wait: bpf_wait, which goes back to who runs the run, and returns when the run goes on. The
  * run may also be freed instead; so what a helper has acquired while it waits belongs to something
  *     that the run's user frees.
@@ -55,6 +56,9 @@ void bpf_views_apart(struct bpf_run *run, const char *a, uint64_t a_len, const c
 /* Ends the script with a message for the log. Does not return. */
 _Noreturn void bpf_trap(struct bpf_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Ends the script as if its outermost function had returned `result`. Does not return. */
+_Noreturn void bpf_end(struct bpf_run *run, uint64_t result);
 
 /* Back to who runs the run (BPF_WAITING), until bpf_run_go is called again. */
 void bpf_wait(struct bpf_run *run);

@@ -47,8 +47,9 @@ enum bpf_outcome {
     BPF_TRAPPED,   /* bpf_run_trap */
 };
 
-/* A run that has not begun, at the first instruction `entry`. NULL: no memory or too many runs
- * (BPF_SLOTS_MAX in the process). `user` is what helpers get by bpf_user. */
+/* A run that has not begun, at the first instruction `entry` (of bpf_program_entry). NULL: no
+ * memory or too many runs (BPF_SLOTS_MAX in the process). `user` is what helpers get by bpf_user.
+ */
 struct bpf_run *bpf_run_new(struct bpf_pool *pool, uint32_t entry, void *user);
 /* Before it begins: r1 to r5, 0 otherwise. */
 void bpf_run_set_args(struct bpf_run *run, const uint64_t *args, unsigned count);
@@ -58,7 +59,8 @@ void *bpf_run_args(struct bpf_run *run, uint32_t len);
 /* Begins or goes on. Not after DONE or TRAPPED. */
 enum bpf_outcome bpf_run_go(struct bpf_run *run);
 uint64_t bpf_run_result(const struct bpf_run *run);
-/* CPU time so far, about: exact to a tick. */
+/* CPU time so far, about: a tick for what it had before its first poll, exact from then on, or from
+ * its eighth wait on; 0 for one that needed neither. */
 uint64_t bpf_run_cpu_ns(const struct bpf_run *run);
 /* Ends it in any state; the slot is clean when this returns. */
 void bpf_run_free(struct bpf_run *run);

@@ -24,7 +24,7 @@ struct bpf_program {
     bpf_engine_fn *engine;
     struct bpf_code code; /* len 0: interpreted */
     int image;            /* see bpf_cage_image_new */
-    char no_jit_reason[128];
+    char no_jit_reason[ERROR_TEXT_MAX];
 };
 
 enum { BPF_TRAP_TEXT_MAX = 256 };
@@ -51,6 +51,7 @@ struct bpf_run {
     uint32_t args_len;
     /* budget; CPU times are the thread's clock, which is looked at only once a run was long */
     bool clock_on;
+    uint32_t wait_count;
     uint64_t cpu_ns, throttle_left_ns, cpu_since_ns, fuel_left;
     /* trap */
     enum bpf_trap_kind trap_kind;
@@ -98,18 +99,11 @@ bpf_run_note_write(struct bpf_run *run, uint32_t addr, uint32_t len)
  * in both. */
 char *bpf_memory(struct bpf_run *run, uint64_t addr, uint64_t len, bool write);
 
-/* What an access of the script reaches: (address & mask) + displacement. `_in`: for who has the
- * length of the cages at hand. */
-static inline int64_t
-bpf_effective_in(uint64_t cage_len, uint64_t address, int16_t displacement)
-{
-    return (int64_t)(address & (cage_len - 1)) + displacement;
-}
-
+/* What an access of the script reaches: (address & mask) + displacement. */
 static inline int64_t
 bpf_effective(uint64_t address, int16_t displacement)
 {
-    return bpf_effective_in(bpf_cage_len(), address, displacement);
+    return (int64_t)(address & (bpf_cage_len() - 1)) + displacement;
 }
 
 #endif
