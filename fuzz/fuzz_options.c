@@ -74,6 +74,7 @@ check_options(const struct options *options)
     CHECK(!(command & FOR_RUN) || options->addr.count || options->tls_addr.count);
     CHECK(!(command & FOR_CACHE) || options->cache_dir);
     check_client(options);
+    CHECK(!(command & (FOR_BPF_RUN | FOR_BPF_DIS)) || (options->object && *options->object));
     for (size_t i = 0; i < options->addr.count; i++)
         CHECK(addr_parse(&addr, options->addr.items[i], &error) == 0);
     CHECK(!options->admin_addr || addr_parse(&addr, options->admin_addr, &error) == 0);

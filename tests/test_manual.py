@@ -50,6 +50,8 @@ VARYING = [
     (r"(\[::1\]|::ffff:127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]):\d+ - -", "CLIENT - -"),
     (r" \d\.\d{6} ", " SECONDS "),
     (r"in \d+\.\d ms", "in N ms"),
+    (r"CPU  \d+\.\d (us|ms), .*", "CPU  N"),
+    (r"(\(|; )/\S*/(\w+\.c:\d)", r"\1\2"),  # as clang writes names of files
     (r"\d+ workers? on (io_uring|epoll)( \(.*\))?", "N workers"),
     (r"http://(\[::\]|0\.0\.0\.0):", "http://ANY:"),
     (r"  +\d+", " N"),  # aligned by wc and the like

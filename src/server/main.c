@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "server/bpf_command.h"
 #include "server/cache_command.h"
 #include "server/ech_keygen_command.h"
 #include "server/options.h"
@@ -28,6 +29,12 @@ run_command(const struct options *options)
         return cache_command_purge(options);
     case COMMAND_CACHE_STATS:
         return cache_command_stats(options);
+    case COMMAND_BPF_RUN:
+        return bpf_command_run(options);
+    case COMMAND_BPF_DIS:
+        return bpf_command_dis(options);
+    case COMMAND_BPF_EXEC:
+        return bpf_command_exec(options);
     default:
         return server_run(options);
     }

@@ -4,6 +4,8 @@
 #include "base/must.h"
 #include "server/addr.h"
 #include "server/options_args.h"
+#include "server/options_below.h"
+#include "server/options_bpf.h"
 #include "server/options_client.h"
 #include "server/options_help.h"
 #include "server/options_value.h"
@@ -409,7 +411,7 @@ resolve_site(struct parse *parse)
     if (options->command == COMMAND_ECH_KEYGEN)
         return resolve_public_name(parse);
     if (options->command == COMMAND_CACHE)
-        return options_check_cache_words(&parse->args, parse->error);
+        return options_check_below(&parse->args, parse->error);
     if (check_words(parse) < 0)
         return -1;
     if (use && parse->args.word_count)
@@ -474,6 +476,19 @@ print_help(const struct option_args *args, struct error *error)
     return finish_output(error);
 }
 
+/* The first word of two, without the second. */
+static enum options_result
+answer_without_command(const struct parse *parse)
+{
+    const struct option_args *args = &parse->args;
+    if (options_check_below(args, parse->error) < 0)
+        return OPTIONS_USAGE;
+    if (args->use_count == 0)
+        return print_help(args, parse->error);
+    options_fail_below(args, parse->error);
+    return OPTIONS_USAGE;
+}
+
 /* What ends before anything runs: help, version, and commands that are not there. OPTIONS_RUN: go
  * on. */
 static enum options_result
@@ -490,6 +505,8 @@ answer_at_once(const struct parse *parse)
         options_print_version(stdout);
         return finish_output(parse->error);
     }
+    if (command && command->kind == COMMAND_HAS_COMMANDS)
+        return answer_without_command(parse);
     return OPTIONS_RUN;
 }
 
@@ -526,6 +543,8 @@ options_parse(struct options *out, int argc, char **argv, char **envp, struct er
         return OPTIONS_USAGE;
     if (options_is_client(out->command))
         return options_resolve_client(out, &parse.args, error) < 0 ? OPTIONS_USAGE : OPTIONS_RUN;
+    if (options_is_bpf(out->command))
+        return options_resolve_bpf(out, &parse.args, error) < 0 ? OPTIONS_USAGE : OPTIONS_RUN;
     if (resolve_addr(&parse) < 0 || resolve_tls(&parse) < 0 || resolve_site(&parse) < 0 ||
         resolve_cache(&parse) < 0)
         return OPTIONS_USAGE;

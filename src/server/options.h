@@ -32,6 +32,9 @@ enum options_command {
     COMMAND_CACHE_GET,
     COMMAND_CACHE_PURGE,
     COMMAND_CACHE_STATS,
+    COMMAND_BPF_RUN,
+    COMMAND_BPF_DIS,
+    COMMAND_BPF_EXEC,
     COMMAND_COUNT
 };
 
@@ -40,6 +43,7 @@ enum options_io { OPTIONS_IO_AUTO, OPTIONS_IO_URING, OPTIONS_IO_EPOLL };
 enum options_log_format { OPTIONS_LOG_TEXT, OPTIONS_LOG_JSON };
 enum options_tls_min { OPTIONS_TLS_12, OPTIONS_TLS_13 };
 enum options_client_auth { OPTIONS_CLIENT_REQUEST, OPTIONS_CLIENT_REQUIRE };
+enum options_engine { OPTIONS_ENGINE_AUTO, OPTIONS_ENGINE_JIT, OPTIONS_ENGINE_INTERP };
 enum options_progress { OPTIONS_PROGRESS_AUTO, OPTIONS_PROGRESS_ON, OPTIONS_PROGRESS_OFF };
 enum options_sort {
     OPTIONS_SORT_URL,
@@ -63,9 +67,7 @@ enum { OPTIONS_ROWS_MAX = 128 };
 struct options {
     enum options_command command;
 
-    /* serve and check: SITE; pack: DIR; ech-keygen, cache and its commands: NULL. Else never NULL
-     * after OPTIONS_RUN.
-     */
+    /* serve and check: SITE; pack: DIR; never NULL there after OPTIONS_RUN. All others: NULL. */
     const char *site;
 
     /* listening: texts for addr_parse; `addr` and `tls_addr` are never both empty after
@@ -162,6 +164,14 @@ struct options {
     const char *output; /* NULL: standard output */
     bool compress;
     int progress; /* enum options_progress */
+
+    /* scripts: bpf run, dis and exec */
+    const char *object;      /* run and dis: a file, or "-"; never NULL there after OPTIONS_RUN */
+    const char *exec_memory; /* exec: hexadecimal, not checked; NULL: none */
+    const char *section;     /* NULL: the one that run finds by itself, all in dis */
+    int script_engine;       /* enum options_engine */
+    uint64_t script_cpu_limit_ms; /* 0: none */
+    uint64_t script_code_size_limit_kb;
 
     /* ech-keygen */
     const char *public_name; /* never NULL after OPTIONS_RUN */

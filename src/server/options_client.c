@@ -1,25 +1,6 @@
 #include "server/options_client.h"
 
 #include "http/digest.h"
-#include "server/suggest.h"
-
-int
-options_check_cache_words(const struct option_args *args, struct error *error)
-{
-    struct suggestion near;
-    if (args->word_count == 0)
-        return 0;
-    suggestion_init(&near, str_from_cstr(args->words[0]));
-    for (size_t i = 0; i < commands_table_count; i++)
-        if (command_is_below(&commands_table[i], args->command))
-            suggestion_offer(&near, commands_table[i].name + strlen(args->command->name) + 1);
-    /* Exactly one can only stand behind "--", and was not meant as one. */
-    if (near.best && near.distance > 0)
-        return error_set(error, "no command 'tarn cache %s'; did you mean 'tarn cache %s'?",
-                         args->words[0], near.best);
-    return error_set(error, "'tarn cache' has the commands ls, get, purge and stats, and not '%s'",
-                     args->words[0]);
-}
 
 /* --- where the cache is --- */
 

@@ -17,7 +17,4 @@ options_is_client(enum options_command command)
 int options_resolve_client(struct options *options, const struct option_args *args,
                            struct error *error) MUST_USE;
 
-/* `tarn cache` by itself takes no words: one was probably meant as a command. */
-int options_check_cache_words(const struct option_args *args, struct error *error) MUST_USE;
-
 #endif

@@ -76,6 +76,57 @@ const struct command commands_table[] = {
         .help = "make a key for Encrypted Client Hello",
     },
     {
+        .name = "bpf",
+        .kind = COMMAND_HAS_COMMANDS,
+        .usage = "run|dis|exec",
+        .help = "run and list eBPF object files",
+        .detail = "Request scripts are C, compiled to eBPF. These commands run one without a "
+                  "server, and show what it became.",
+        .examples = "  clang-19 -target bpf -mcpu=v3 -O2 -fno-builtin -g -c hello.c\n"
+                    "  tarn bpf run hello.o\n"
+                    "  tarn bpf dis hello.o\n",
+    },
+    {
+        .name = "bpf run",
+        .command = COMMAND_BPF_RUN,
+        .usage = "[--section S] [--jit|--interp] FILE.o",
+        .help = "run a section of an object file, print its result",
+        .detail =
+            "Prints r0 and the CPU time. A script that fails prints section, instruction, file "
+            "and line, and why; the exit code is 1. Helpers are zs_log, which writes to standard "
+            "error, zs_memcpy, zs_memset, zs_memcmp, memcpy, memset, memcmp and zs_now_ms. FILE.o "
+            "may be -, standard input.",
+        .examples = "  tarn bpf run hello.o\n"
+                    "  tarn bpf run --section tarn.call.check --interp hello.o\n",
+    },
+    {
+        .name = "bpf dis",
+        .command = COMMAND_BPF_DIS,
+        .usage = "[--section S] FILE.o",
+        .help = "list the instructions of an object file",
+        .detail =
+            "With the machine code that each became beside it, and functions and source lines as "
+            "far as the file knows them. Helpers may have any names. What is no valid program is "
+            "listed too, with a warning and without machine code. FILE.o may be -, standard "
+            "input.",
+        .examples = "  tarn bpf dis hello.o\n"
+                    "  tarn bpf dis --section tarn.request --interp hello.o\n",
+    },
+    {
+        .name = "bpf exec",
+        .command = COMMAND_BPF_EXEC,
+        .usage = "[MEMORY] [--jit|--interp]",
+        .help = "run bare instructions from standard input",
+        .detail =
+            "The plug-in protocol of the eBPF conformance suite. The program is on standard input "
+            "as hexadecimal bytes, eight an instruction. MEMORY, hexadecimal bytes too, is what r1 "
+            "points at; r2 is its length. Prints r0 in hexadecimal. Helper 5 ends the program "
+            "with 0 when its argument is 0, else gives it back.",
+        .examples = "  echo b700000007000000 9500000000000000 | tarn bpf exec\n"
+                    "  echo '71 10 01 00 00 00 00 00 95 00 00 00 00 00 00 00' |\n"
+                    "      tarn bpf exec 'aa bb' --interp\n",
+    },
+    {
         .name = "help",
         .kind = COMMAND_PRINTS_HELP,
         .usage = "[TOPIC]",
@@ -89,7 +140,6 @@ const struct command commands_table[] = {
     },
     {.name = "compile", .kind = COMMAND_IS_MISSING},
     {.name = "sdk", .kind = COMMAND_IS_MISSING},
-    {.name = "bpf", .kind = COMMAND_IS_MISSING},
     {.name = "top", .kind = COMMAND_IS_MISSING},
 };
 

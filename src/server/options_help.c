@@ -171,8 +171,10 @@ write_commands_below(FILE *out, const struct command *command)
         write_command(out, &commands_table[i]);
     }
     if (any)
-        write_paragraph(out, "Each has options of its own: 'tarn cache ls --help'. Without one of "
-                             "them the options are:");
+        write_paragraph(out, command->kind == COMMAND_RUNS
+                                 ? "Each has options of its own: 'tarn cache ls --help'. Without "
+                                   "one of them the options are:"
+                                 : "Each has a page of its own: 'tarn bpf run --help'.");
 }
 
 static void

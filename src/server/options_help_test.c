@@ -82,7 +82,7 @@ test_help_shows_every_option_within_80_columns(void **state)
     check_shows("[60s, TARN_KEEPALIVE_TIMEOUT]");
     check_shows("--no-health");
     check_shows("tarn [serve] [OPTIONS] SITE");
-    assert_null(strstr(page, "tarn bpf"));
+    assert_null(strstr(page, "tarn top"));
 }
 
 static void
@@ -168,6 +168,19 @@ test_commands_of_a_command_are_shown_with_it(void **state)
     assert_null(strstr(page, "--quota"));
     /* what is its own comes first */
     assert_true(strstr(page, "--sha256") < strstr(page, "--connect-timeout"));
+    show_topic("bpf");
+    check_shows("Usage: tarn bpf run|dis|exec\n");
+    check_shows("\nCommands:\n  tarn bpf run [--section S] [--jit|--interp] FILE.o\n");
+    check_shows("  tarn bpf exec [MEMORY] [--jit|--interp]\n");
+    assert_null(strstr(page, "--script-engine"));
+    show_topic("bpf run");
+    check_shows("--section NAME");
+    check_shows("--script-cpu-limit-ms MS");
+    assert_null(strstr(page, "--spa"));
+    /* what is its own comes first */
+    assert_true(strstr(page, "--section NAME") < strstr(page, "--log-level"));
+    show_topic("--jit");
+    check_shows("    Also written  --jit, --interp, --no-jit\n");
     show_topic("--cache-url");
     check_shows("    Commands      cache ls, cache get, cache purge, cache stats\n");
     show_topic("--connect-timeout");
@@ -234,6 +247,10 @@ test_help_and_version_end_the_run(void **state)
     check_shows("--spa");
     assert_int_equal(parse_to_page("pack", "--help"), OPTIONS_EXIT_OK);
     check_shows("Usage: tarn pack [OPTIONS] DIR");
+    assert_int_equal(parse_to_page("bpf", NULL), OPTIONS_EXIT_OK);
+    check_shows("Usage: tarn bpf run|dis|exec\n");
+    assert_int_equal(parse_to_page("bpf", "--version"), OPTIONS_EXIT_OK);
+    assert_int_equal(strncmp(page, "tarn ", 5), 0);
     assert_int_equal(parse_to_page("help", "--threads"), OPTIONS_EXIT_OK);
     check_shows("TARN_THREADS");
     assert_int_equal(parse_to_page("help", "elephants"), OPTIONS_USAGE);

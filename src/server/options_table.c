@@ -35,6 +35,7 @@ const struct option_group_name option_groups[GROUP_COUNT] = {
     [GROUP_LISTEN] = {"listening", "Listening"},
     [GROUP_TLS] = {"tls", "TLS"},
     [GROUP_SITE] = {"site", "The site"},
+    [GROUP_SCRIPTS] = {"scripts", "Scripts"},
     [GROUP_LIMITS] = {"limits", "Limits"},
     [GROUP_OPERATION] = {"operation", "Operation"},
     [GROUP_LOG] = {"logging", "Logging"},
@@ -376,6 +377,54 @@ const struct option options_table[] = {
         .help = "time to read all of standard input",
         .aliases = {{.name = "stdin-read-timeout-seconds"}},
         .variables = {"STDIN_READ_TIMEOUT_SECONDS"},
+    },
+
+    /* scripts */
+    {
+        .name = "section",
+        IS_TEXT(STRING, section),
+        .min = 1,
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_BPF_RUN | FOR_BPF_DIS,
+        .default_note = "the entry point, or all",
+        .argument = "NAME",
+        .help = "section of the object file",
+        .detail = "Without it 'tarn bpf run' takes zeroserve.request, else tarn.request, else the "
+                  "only section besides .text, and 'tarn bpf dis' lists all.",
+    },
+    {
+        .name = "script-engine",
+        IS_WORD(script_engine, "auto|jit|interp"),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_BPF,
+        .default_text = "auto",
+        .argument = "ENGINE",
+        .help = "auto, jit or interp; --jit and --interp for short",
+        .detail = "jit is machine code, interp the interpreter. auto takes machine code where it "
+                  "can be had: not on every processor, nor where the system forbids executable "
+                  "memory, nor when it is longer than --script-code-size-limit-kb. With jit that "
+                  "is an error.",
+        .aliases = {{.name = "jit", .value = "jit"},
+                    {.name = "interp", .value = "interp"},
+                    {.name = "no-jit", .value = "interp"}},
+    },
+    {
+        .name = "script-cpu-limit-ms",
+        IS_NUMBER(script_cpu_limit_ms, 0, DAY_MS),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_BPF_RUN | FOR_BPF_EXEC,
+        .default_text = "1000",
+        .argument = "MS",
+        .help = "CPU time in all after which a script is stopped; 0: never",
+    },
+    {
+        .name = "script-code-size-limit-kb",
+        IS_NUMBER(script_code_size_limit_kb, 1, UINT32_MAX),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_BPF_RUN | FOR_BPF_DIS,
+        .default_text = "4096",
+        .argument = "KIB",
+        .help = "machine code that a script may become",
     },
 
     /* limits */

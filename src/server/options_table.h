@@ -27,6 +27,7 @@ enum option_group {
     GROUP_LISTEN,
     GROUP_TLS,
     GROUP_SITE,
+    GROUP_SCRIPTS,
     GROUP_LIMITS,
     GROUP_OPERATION,
     GROUP_LOG,
@@ -48,11 +49,15 @@ enum {
     FOR_CACHE_GET = 1 << COMMAND_CACHE_GET,
     FOR_CACHE_PURGE = 1 << COMMAND_CACHE_PURGE,
     FOR_CACHE_STATS = 1 << COMMAND_CACHE_STATS,
+    FOR_BPF_RUN = 1 << COMMAND_BPF_RUN,
+    FOR_BPF_DIS = 1 << COMMAND_BPF_DIS,
+    FOR_BPF_EXEC = 1 << COMMAND_BPF_EXEC,
     FOR_SITE = FOR_SERVE | FOR_CHECK,
     FOR_RUN = FOR_SITE | FOR_CACHE,                    /* whatever listens */
     FOR_CACHE_READER = FOR_CACHE_LS | FOR_CACHE_STATS, /* of a directory, or of a running cache */
     FOR_CACHE_CLIENT = FOR_CACHE_READER | FOR_CACHE_GET | FOR_CACHE_PURGE,
-    FOR_ALL = FOR_RUN | FOR_PACK | FOR_ECH_KEYGEN | FOR_CACHE_CLIENT,
+    FOR_BPF = FOR_BPF_RUN | FOR_BPF_DIS | FOR_BPF_EXEC,
+    FOR_ALL = FOR_RUN | FOR_PACK | FOR_ECH_KEYGEN | FOR_CACHE_CLIENT | FOR_BPF,
 };
 
 /* Another spelling of an option, from the programs that tarn replaces. */
@@ -93,7 +98,13 @@ struct option_group_name {
 };
 extern const struct option_group_name option_groups[GROUP_COUNT];
 
-enum command_kind { COMMAND_RUNS, COMMAND_PRINTS_HELP, COMMAND_PRINTS_VERSION, COMMAND_IS_MISSING };
+enum command_kind {
+    COMMAND_RUNS,
+    COMMAND_HAS_COMMANDS, /* by itself it only prints its page, with the commands below it */
+    COMMAND_PRINTS_HELP,
+    COMMAND_PRINTS_VERSION,
+    COMMAND_IS_MISSING,
+};
 
 /* A first word that is a command and not a SITE, or two words, the first of which is a command by
  * itself ("cache ls"). */

@@ -108,6 +108,8 @@ command_of(const struct option *option)
         return strcmp(option->name, "site") ? "tarn x" : "tarn";
     if (option->commands & FOR_PACK)
         return "tarn pack x";
+    if (option->commands & FOR_BPF_RUN)
+        return "tarn bpf run x";
     if (option->commands & FOR_CACHE_LS)
         return "tarn cache ls";
     return option->commands & FOR_CACHE_GET ? "tarn cache get http://a/" : "tarn ech-keygen";

@@ -423,7 +423,7 @@ test_options_belong_to_commands(void **state)
                   "--public-name belongs to 'tarn ech-keygen', not to 'tarn serve'");
     check_refused("tarn ech-keygen --threads 2", "",
                   "--threads belongs to 'tarn serve', not to 'tarn ech-keygen'");
-    const char *missing[] = {"compile", "sdk", "bpf", "top"};
+    const char *missing[] = {"compile", "sdk", "top"};
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         char line[64], expected[64];
         snprintf(line, sizeof line, "tarn %s --quota 1", missing[i]);

@@ -32,7 +32,8 @@ const struct help_topic help_topics[] = {
 
     {"exit-codes", "Exit codes",
      "  0    ended as asked: after SIGTERM or SIGINT, or check found nothing wrong\n"
-     "  1    could not do it: the site, an address or a file is not usable\n"
+     "  1    could not do it: the site, an address or a file is not usable, or a\n"
+     "       script failed\n"
      "  2    wrong usage: an unknown option or a value out of bounds\n"
      "\n"
      "With 1 and 2 one line on standard error says why.\n"},
