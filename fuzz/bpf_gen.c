@@ -1,292 +1,226 @@
-#include "bpf_gen.h"
+#include "bpf_maker.h"
 
-#include "base/must.h"
-
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-    ITEMS_MAX = 512,
-    FIXUPS_MAX = 512,
-    FUNCTIONS_MAX = 5, /* the outermost one is one of them */
-    LOOPS_MAX = 3,
-    ITEM_INSNS_MAX = 16,          /* no item is longer */
-    EPILOGUE_INSNS = 12,
-    NEAR_ITEMS = 12,              /* how far jumps go, but for some */
-    /* In a frame, bytes below its top. */
-    SLOTS = 1200,                 /* what items store through r10 lies between here and the top */
-    SAVED = 1400,                 /* the epilogue's copies of r0 to r9 */
-    COUNTERS = 1500,              /* of loops */
-    /* Registers that hold pointers into the middle of a region, unless a risk is taken. */
-    REG_ARGS = 8,
-    REG_DATA = 9,
-    MIDDLE = 0x800,
+static const struct {
+    unsigned weight;
+    void (*make)(struct maker *maker);
+} item_kinds[] = {
+    {20, make_arithmetic}, {3, make_swap},       {7, make_constant},    {8, make_load},
+    {7, make_store},       {4, make_atomic},     {9, make_branch},      {1, make_jump},
+    {1, make_back},        {3, make_loop},       {6, make_pair},        {1, make_swapped_load},
+    {2, make_accesses},    {2, make_local_call}, {3, make_helper_call},
 };
 
-/* What may go wrong in this program, by its second byte. Without any, only fuel ends it early. */
-enum {
-    RISK_POINTERS = 1, /* at the edges of regions, or anywhere */
-    RISK_TARGETS = 2,  /* jumps and calls to any instruction */
-    RISK_HELPERS = 4,  /* that trap */
-    RISK_REGISTERS = 8, /* the pointer registers are written to */
-    TAME = 0x30,       /* all of these bits: stores only through r10 */
-};
-
-enum { TO_ITEM, TO_FUNCTION, TO_INSN }; /* of a fixup */
-
-struct fixup {
-    uint32_t insn;
-    uint32_t kind;
-    int32_t to; /* its number */
-};
-
-struct loop {
-    uint32_t insn; /* its first */
-    uint32_t counter_off;
-    uint32_t left; /* items until it is closed */
-};
-
-struct maker {
-    const uint8_t *at, *end;
-    uint64_t more; /* state of what comes when the bytes are used up */
-    struct bpf_gen *out;
-    unsigned risks;
-    uint32_t items[ITEMS_MAX], item_count;
-    struct fixup fixups[FIXUPS_MAX];
-    uint32_t fixup_count;
-    uint32_t functions[FUNCTIONS_MAX], function, function_count;
-    struct loop loops[LOOPS_MAX];
-    uint32_t loop_count;
-};
-
-/* --- decisions --- */
-
-static uint8_t
-byte(struct maker *maker)
+static void
+make_item(struct maker *maker)
 {
-    if (maker->at < maker->end)
-        return *maker->at++;
-    maker->more = maker->more * 6364136223846793005u + 1442695040888963407u;
-    return (uint8_t)(maker->more >> 56);
+    unsigned sum = 0, kind = 0;
+    for (unsigned i = 0; i < sizeof item_kinds / sizeof item_kinds[0]; i++)
+        sum += item_kinds[i].weight;
+    unsigned chosen = maker_below(maker, sum);
+    while (chosen >= item_kinds[kind].weight)
+        chosen -= item_kinds[kind++].weight;
+    maker_begin_item(maker);
+    item_kinds[kind].make(maker);
+    while (maker->loop_count && maker->item_count >= maker->loops[maker->loop_count - 1].end_item)
+        maker_close_loop(maker);
 }
 
-static unsigned
-below(struct maker *maker, unsigned count)
-{
-    return byte(maker) % count;
-}
-
+/* Room for all that may still have to be written without being asked for. */
 static bool
-one_in(struct maker *maker, unsigned count)
+has_room(const struct maker *maker)
 {
-    return below(maker, count) == count - 1;
+    uint32_t closing = FUNCTIONS_MAX * (EPILOGUE_INSNS + LOOPS_MAX * ITEM_INSNS_MAX);
+    return maker->out->insn_count + closing + 2 * ITEM_INSNS_MAX < BPF_GEN_INSNS_MAX &&
+           maker->item_count + FUNCTIONS_MAX * (LOOPS_MAX + 2) < ITEMS_MAX &&
+           maker->fixup_count + 2 < FIXUPS_MAX;
 }
 
-static uint64_t
-word(struct maker *maker, unsigned bytes)
+/* All registers to the frame, where the comparison finds them. */
+static void
+make_epilogue(struct maker *maker)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value = value << 8 | byte(maker);
-    return value;
+    maker_begin_item(maker);
+    for (unsigned reg = 0; reg < BPF_REG_STACK; reg++)
+        maker_emit(maker, maker_opcode(BPF_OP_STX, 64, true), BPF_REG_STACK, reg,
+                   -SAVED + 8 * (int)reg, 0);
+    maker_emit(maker, maker_opcode(BPF_OP_EXIT, 64, false), 0, 0, 0, 0);
 }
 
-static uint64_t
-interesting(struct maker *maker)
+static void
+make_prologue(struct maker *maker)
 {
-    static const uint64_t edges[] = {
-        0,
-        1,
-        2,
-        3,
-        7,
-        8,
-        15,
-        31,
-        32,
-        33,
-        63,
-        64,
-        65,
-        0x7f,
-        0x80,
-        0xff,
-        0x100,
-        0x7fff,
-        0x8000,
-        0xffff,
-        0x10000,
-        0x7fffffff,
-        0x80000000,
-        0x80000001,
-        0xffffffff,
-        0x100000000,
-        0x100000001,
-        0x7fffffff80000000,
-        0x7fffffffffffffff,
-        0x8000000000000000,
-        0x8000000000000001,
-        0xffffffff00000000,
-        0xffffffff7fffffff,
-        0x0123456789abcdef,
-        0xfedcba9876543210,
-        0x00ff00ff00ff00ff,
-    };
-    uint64_t value;
-    switch (below(maker, 8)) {
-    case 0:
-        return word(maker, 8);
-    case 1:
-        return (uint64_t)(int64_t)(int8_t)byte(maker);
-    case 2:
-        return 1ull << (byte(maker) & 63);
-    case 3:
-        return (uint64_t)(int64_t)(int32_t)word(maker, 4);
-    default:
-        value = edges[below(maker, sizeof edges / sizeof edges[0])];
-        return one_in(maker, 3) ? 0 - value : value;
+    maker_emit_wide(maker, REG_ARGS, (BPF_ARGS + MIDDLE) | maker_upper_half(maker));
+    maker_emit_wide(maker, REG_DATA, (BPF_GEN_DATA_OFF + MIDDLE) | maker_upper_half(maker));
+    maker_emit_wide(maker, 0, maker_number(maker));
+    maker_emit_wide(maker, 6, maker_number(maker));
+    maker_emit_wide(maker, 7, maker_number(maker));
+}
+
+/* Jumps of the function stay in it: what goes beyond goes to its ends. */
+static void
+bound_fixups(struct maker *maker, uint32_t first_fixup, int32_t first_item)
+{
+    for (uint32_t i = first_fixup; i < maker->fixup_count; i++) {
+        struct fixup *fixup = &maker->fixups[i];
+        if (fixup->kind != TO_ITEM)
+            continue;
+        if (fixup->to > maker_current_item(maker))
+            fixup->to = maker_current_item(maker);
+        if (fixup->to < first_item)
+            fixup->to = first_item;
     }
 }
 
-static unsigned
-any_register(struct maker *maker)
+static void
+make_function(struct maker *maker, const uint8_t *end)
 {
-    return below(maker, BPF_REG_COUNT);
+    uint32_t first_fixup = maker->fixup_count;
+    int32_t first_item = (int32_t)maker->item_count;
+    maker->functions[maker->function] = maker->out->insn_count;
+    maker_begin_item(maker);
+    if (maker->function == 0)
+        make_prologue(maker);
+    while (maker->at < end && has_room(maker))
+        make_item(maker);
+    while (maker->loop_count)
+        maker_close_loop(maker);
+    make_epilogue(maker);
+    bound_fixups(maker, first_fixup, first_item);
 }
 
-/* One that may be written: not r10, and the pointers only where that is risked. */
-static unsigned
-written_register(struct maker *maker)
-{
-    unsigned reg = below(maker, BPF_REG_STACK);
-    if (reg >= REG_ARGS && !(maker->risks & RISK_REGISTERS))
-        return reg - REG_ARGS;
-    return reg;
-}
-
-/* One of the lower ones that is none of `others`. */
-static unsigned
-spare_register(struct maker *maker, unsigned others)
-{
-    unsigned reg = below(maker, REG_ARGS);
-    while (others >> reg & 1)
-        reg = (reg + 1) % REG_ARGS;
-    return reg;
-}
-
-/* --- instructions --- */
-
-/* The opcode that does this: the table, looked up the other way round. */
-static uint8_t
-opcode_of(unsigned op, unsigned width, bool reg)
-{
-    for (unsigned i = 0; i < 256; i++) {
-        const struct bpf_opcode *opcode = &bpf_opcodes[i];
-        if (opcode->op == op && opcode->width == width && opcode->reg == reg)
-            return (uint8_t)i;
-    }
-    must(!"there is such an opcode");
-    return 0;
-}
-
+/* The instruction that the fixup goes to; never the second half of a wide one. */
 static uint32_t
-emit(struct maker *maker, uint8_t opcode, unsigned dst, unsigned src, int off, int64_t imm)
+fixup_target(const struct maker *maker, const struct fixup *fixup)
 {
-    struct bpf_gen *out = maker->out;
-    must(out->insn_count < BPF_GEN_INSNS_MAX);
-    out->insns[out->insn_count] = (struct bpf_insn){
-        .opcode = opcode,
-        .dst = dst & 15,
-        .src = src & 15,
-        .off = (int16_t)off,
-        .imm = (int32_t)imm,
+    if (fixup->kind == TO_ITEM)
+        return maker->items[fixup->to];
+    if (fixup->kind == TO_FUNCTION)
+        return maker->functions[(uint32_t)fixup->to % maker->function_count];
+    uint32_t insn = (uint32_t)fixup->to % maker->out->insn_count;
+    return maker->out->insns[insn].opcode == 0 ? insn - 1 : insn;
+}
+
+static void
+resolve_fixups(struct maker *maker)
+{
+    for (uint32_t i = 0; i < maker->fixup_count; i++) {
+        struct bpf_insn *insn = &maker->out->insns[maker->fixups[i].insn];
+        const struct bpf_opcode *opcode = &bpf_opcodes[insn->opcode];
+        int32_t distance =
+            (int32_t)fixup_target(maker, &maker->fixups[i]) - (int32_t)maker->fixups[i].insn - 1;
+        if (opcode->uses & BPF_USES_OFF)
+            insn->off = (int16_t)distance;
+        else
+            insn->imm = distance;
+    }
+}
+
+static void
+make_whole(struct maker *maker)
+{
+    static const uint16_t fuels[] = {20, 60, 60, 300};
+    static const uint16_t args_lens[] = {0, 1, 1000, BPF_ARGS_LEN};
+    uint8_t risks = maker_byte(maker);
+    maker->risks = risks & 0x80 ? risks : risks & TAME;
+    maker->out->fuel = fuels[maker_below(maker, 4)];
+    maker->out->args_len = args_lens[maker_below(maker, 4)];
+    maker->function_count = 1 + maker_below(maker, FUNCTIONS_MAX);
+    if ((maker->risks & TAME) == TAME && maker_one_in(maker, 2))
+        maker->function_count = 1;
+    for (unsigned i = 0; i < BPF_GEN_ARGS; i++)
+        maker->out->args[i] = maker_number(maker);
+    const uint8_t *start = maker->at;
+    size_t len = (size_t)(maker->end - start);
+    for (maker->function = 0; maker->function < maker->function_count; maker->function++)
+        make_function(maker, start + len * (maker->function + 1) / maker->function_count);
+    resolve_fixups(maker);
+}
+
+/* Another opcode that uses the same fields. */
+static uint8_t
+similar_opcode(struct maker *maker, uint8_t opcode)
+{
+    uint8_t other = maker_byte(maker);
+    while (bpf_opcodes[other].op == BPF_OP_NONE ||
+           bpf_opcodes[other].uses != bpf_opcodes[opcode].uses)
+        other++;
+    return other;
+}
+
+/* Fields that the opcode uses, most often: others make a program that is refused. */
+static void
+mutate(struct maker *maker, struct bpf_insn *insn)
+{
+    unsigned uses = bpf_opcodes[insn->opcode].uses;
+    switch (maker_below(maker, 8)) {
+    case 0:
+        insn->opcode = maker_byte(maker);
+        break;
+    case 1:
+        insn->dst = maker_byte(maker) & 15;
+        break;
+    case 2:
+        insn->src = maker_byte(maker) & 15;
+        break;
+    case 3:
+        if (uses & BPF_USES_DST)
+            insn->dst = maker_any_register(maker) & 15;
+        break;
+    case 4:
+        if (uses & BPF_USES_OFF)
+            insn->off = (int16_t)(insn->off + (int8_t)maker_byte(maker));
+        break;
+    case 5:
+        if (uses & BPF_USES_IMM)
+            insn->imm = (int32_t)maker_number(maker);
+        break;
+    default:
+        if (bpf_opcodes[insn->opcode].op != BPF_OP_NONE)
+            insn->opcode = similar_opcode(maker, insn->opcode);
+        break;
+    }
+}
+
+static void
+make_mutated(struct maker *maker)
+{
+    make_whole(maker);
+    for (unsigned i = 1 + maker_below(maker, 3); i > 0; i--)
+        mutate(maker, &maker->out->insns[maker_word(maker, 2) % maker->out->insn_count]);
+}
+
+static void
+make_raw(struct maker *maker)
+{
+    static const uint64_t args[BPF_GEN_ARGS] = {
+        BPF_ARGS + MIDDLE,      BPF_GEN_DATA_OFF + MIDDLE, BPF_RO_BASE + MIDDLE,
+        BPF_STACK_LOW + MIDDLE, 0x0123456789abcdef,
     };
-    return out->insn_count++;
+    struct bpf_gen *out = maker->out;
+    memcpy(out->args, args, sizeof args);
+    out->fuel = 200;
+    out->args_len = BPF_ARGS_LEN;
+    size_t len = (size_t)(maker->end - maker->at) / sizeof out->insns[0];
+    out->insn_count = len < BPF_GEN_INSNS_MAX ? (uint32_t)len : BPF_GEN_INSNS_MAX;
+    if (len)
+        memcpy(out->insns, maker->at, out->insn_count * sizeof out->insns[0]);
 }
 
-static void
-emit_wide(struct maker *maker, unsigned dst, uint64_t value)
+void
+bpf_gen_make(struct bpf_gen *out, const uint8_t *bytes, size_t len)
 {
-    emit(maker, opcode_of(BPF_OP_LDDW, 64, false), dst, 0, 0, (int64_t)value);
-    emit(maker, 0, 0, 0, 0, (int64_t)(value >> 32));
-}
-
-/* 64 bits, with a constant. */
-static void
-emit_imm(struct maker *maker, unsigned op, unsigned dst, int64_t imm)
-{
-    emit(maker, opcode_of(op, 64, false), dst, 0, 0, imm);
-}
-
-static void
-emit_reg(struct maker *maker, unsigned op, unsigned dst, unsigned src)
-{
-    emit(maker, opcode_of(op, 64, true), dst, src, 0, 0);
-}
-
-static void
-begin_item(struct maker *maker)
-{
-    if (maker->item_count < ITEMS_MAX)
-        maker->items[maker->item_count++] = maker->out->insn_count;
-}
-
-static void
-add_fixup(struct maker *maker, uint32_t insn, uint32_t kind, int32_t to)
-{
-    must(maker->fixup_count < FIXUPS_MAX);
-    maker->fixups[maker->fixup_count++] = (struct fixup){insn, kind, to};
-}
-
-/* --- arithmetic --- */
-
-static unsigned
-pick_width(struct maker *maker)
-{
-    return byte(maker) & 1 ? 64 : 32;
-}
-
-static void
-make_swap(struct maker *maker)
-{
-    static const uint8_t ops[] = {BPF_OP_LE, BPF_OP_BE, BPF_OP_SWAP};
-    uint8_t opcode = 0;
-    unsigned op = ops[below(maker, 3)];
-    while (bpf_opcodes[opcode].op != op)
-        opcode++;
-    emit(maker, opcode, written_register(maker), 0, 0, 16 << below(maker, 3));
-}
-
-static int
-pick_variation(struct maker *maker, unsigned op, unsigned width, bool reg)
-{
-    if (op == BPF_OP_DIV || op == BPF_OP_MOD)
-        return byte(maker) & 1;
-    if (op == BPF_OP_MOV && reg)
-        return (int)below(maker, width == 64 ? 4 : 3) * 8 / 3 * 4 & 0x38;
-    return 0;
-}
-
-static void
-make_arithmetic(struct maker *maker)
-{
-    unsigned op = BPF_OP_ADD + below(maker, BPF_OP_ARSH - BPF_OP_ADD + 1);
-    unsigned width = pick_width(maker);
-    bool reg = op != BPF_OP_NEG && byte(maker) & 1;
-    int off = pick_variation(maker, op, width, reg);
-    unsigned dst = written_register(maker);
-    int64_t imm = reg || op == BPF_OP_NEG ? 0 : (int64_t)interesting(maker);
-    emit(maker, opcode_of(op, width, reg), dst, reg ? any_register(maker) : 0, off, imm);
-}
-
-/* A fresh value: after helper calls, shifts and products many registers are 0. */
-static void
-make_constant(struct maker *maker)
-{
-    unsigned dst = written_register(maker);
-    if (one_in(maker, 3))
-        emit(maker, opcode_of(BPF_OP_MOV, pick_width(maker), false), dst, 0, 0,
-             (int64_t)interesting(maker));
+    struct maker maker = {.at = bytes, .end = bytes + len, .out = out};
+    out->insn_count = 0;
+    for (size_t i = 0; i < len; i++)
+        maker.more = (maker.more ^ bytes[i]) * 0x100000001b3;
+    uint8_t kind = maker_byte(&maker) & 15;
+    out->kind = kind == 15 ? BPF_GEN_RAW : kind == 14 ? BPF_GEN_MUTATED : BPF_GEN_WHOLE;
+    if (out->kind == BPF_GEN_RAW)
+        make_raw(&maker);
+    else if (out->kind == BPF_GEN_MUTATED)
+        make_mutated(&maker);
     else
-        emit_wide(maker, dst, interesting(maker));
+        make_whole(&maker);
 }

@@ -35,6 +35,7 @@ enum bpf_gen_kind { BPF_GEN_WHOLE, BPF_GEN_MUTATED, BPF_GEN_RAW, BPF_GEN_KIND_CO
 struct bpf_gen {
     enum bpf_gen_kind kind;
     uint64_t args[BPF_GEN_ARGS]; /* r1 to r5 */
+    uint32_t args_len;           /* bytes at BPF_ARGS that are given */
     uint32_t fuel;               /* polls until it is stopped */
     uint32_t insn_count;         /* 0: the bytes were too few */
     struct bpf_insn insns[BPF_GEN_INSNS_MAX];
