@@ -9,7 +9,7 @@ static const struct {
     {20, make_arithmetic}, {3, make_swap},       {7, make_constant},    {8, make_load},
     {7, make_store},       {4, make_atomic},     {9, make_branch},      {1, make_jump},
     {1, make_back},        {3, make_loop},       {6, make_pair},        {1, make_swapped_load},
-    {2, make_accesses},    {2, make_local_call}, {3, make_helper_call},
+    {2, make_accesses},    {2, make_local_call}, {3, make_helper_call}, {2, make_rotation},
 };
 
 static void

@@ -88,3 +88,28 @@ make_constant(struct maker *maker)
     else
         maker_emit(maker, maker_opcode(BPF_OP_MOV, width, false), dst, 0, 0, (int64_t)value);
 }
+
+/* Two shifts and `or`, as compilers make a rotation, or nearly so. */
+void
+make_rotation(struct maker *maker)
+{
+    unsigned width = maker_width(maker), count = 1 + maker_below(maker, width - 1);
+    bool left_first = maker_one_in(maker, 2), copies = !maker_one_in(maker, 3);
+    unsigned x = maker_spare_register(maker, 0), a = maker_spare_register(maker, 1u << x);
+    unsigned b = copies ? maker_spare_register(maker, 1u << x | 1u << a) : x;
+    unsigned move_width = maker_one_in(maker, 3) ? 64 : width;
+    unsigned rest = width - count + maker_one_in(maker, 12);
+    maker_emit(maker, maker_opcode(BPF_OP_MOV, move_width, true), a, x, 0, 0);
+    maker_emit(maker, maker_opcode(left_first ? BPF_OP_LSH : BPF_OP_RSH, width, false), a, 0, 0,
+               count);
+    if (maker_one_in(maker, 12))
+        maker_begin_item(maker);
+    if (copies)
+        maker_emit(maker, maker_opcode(BPF_OP_MOV, move_width, true), b, x, 0, 0);
+    maker_emit(maker, maker_opcode(left_first ? BPF_OP_RSH : BPF_OP_LSH, width, false), b, 0, 0,
+               rest);
+    bool into_a = maker_one_in(maker, 2);
+    maker_emit(maker, maker_opcode(BPF_OP_OR, width, true), into_a ? a : b, into_a ? b : a, 0, 0);
+    if (!maker_one_in(maker, 3)) /* the other part is not needed any more */
+        maker_emit_wide(maker, into_a ? b : a, maker_number(maker));
+}

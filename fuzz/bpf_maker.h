@@ -103,6 +103,7 @@ void make_arithmetic(struct maker *maker);
 void make_swap(struct maker *maker);
 void make_pair(struct maker *maker);
 void make_constant(struct maker *maker);
+void make_rotation(struct maker *maker);
 
 /* bpf_gen_memory.c */
 void make_load(struct maker *maker);

@@ -232,7 +232,8 @@ def test_tests_and_files_that_documents_name_exist():
             r"`((?:src|tests|fuzz|tools)/[\w/.]+\.\w+)(?:::(\w+))?`", text
         ):
             assert (ROOT / path).exists(), f"{document.name} names {path}"
-            assert not name or f"def {name}(" in (ROOT / path).read_text(
+            definition = f"\n{name}(" if path.endswith(".c") else f"def {name}("
+            assert not name or definition in (ROOT / path).read_text(
                 "utf-8"
             ), f"{document.name} names {path}::{name}"
 
@@ -244,7 +245,7 @@ def test_every_guarantee_names_a_test():
     guarantees = re.split(r"^\d+\. ", text, flags=re.M)[1:]
     assert guarantees
     for guarantee in guarantees:
-        assert re.search(r"`tests/\w+\.py::\w+`", guarantee), guarantee
+        assert re.search(r"`(tests/\w+\.py|src/\w+/\w+_test\.c)::\w+`", guarantee), guarantee
 
 
 def test_metrics_are_all_in_the_manual():
