@@ -116,7 +116,6 @@ bpf_run_poll(struct bpf_run *run)
             bpf_run_trap_cpu(run);
         return;
     }
-    arm(run);
     if (run->clock_on)
         count(run);
     else

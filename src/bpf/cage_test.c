@@ -260,7 +260,7 @@ the_image_is_sealed(void **state)
                      MAP_FAILED);
     scene_deinit(&scene);
     scene_init(&scene, 0, 100, 70000);
-    assert_int_equal(scene.image >= 0, 1); /* .data of a long whole */
+    assert_int_equal(scene.image >= 0, 1); /* it has .data, since all data is long */
     scene_deinit(&scene);
     scene_init(&scene, 0, 100, 100);
     assert_int_equal(scene.image, -1);
@@ -291,7 +291,7 @@ small_cages_are_like_large_ones(void **state)
 static void
 look_at_limited(void *arg)
 {
-    const struct rlimit limit = {(rlim_t)64 << 30, (rlim_t)64 << 30};
+    const struct rlimit limit = {*(rlim_t *)arg, *(rlim_t *)arg};
     atomic_store(&bpf_cage_len_decided, 0);
     if (setrlimit(RLIMIT_AS, &limit) < 0 || bpf_cage_len() != BPF_CAGE_SMALL_LEN)
         _exit(1);
@@ -307,7 +307,9 @@ cages_are_small_where_address_space_is_limited(void **state)
 {
     if (TEST_SHADOW)
         skip(); /* sanitizers need more than the limit themselves */
-    expect_child_passes(look_at_limited, NULL);
+    rlim_t limits[] = {(rlim_t)64 << 30, (rlim_t)2 << 40};
+    for (unsigned i = 0; i < ROW_COUNT(limits); i++)
+        expect_child_passes(look_at_limited, &limits[i]);
 }
 
 static void

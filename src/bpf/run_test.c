@@ -359,11 +359,14 @@ waiting_does_not_hide_from_the_budget(void **state)
     vm_init(&vm, engine_of(state), 0);
     struct bpf_pool *pool = spec_pool(&vm, &spec);
     struct bpf_run *run = test_run_new(pool, NULL);
-    unsigned throttled = 0;
+    unsigned throttled = 0, waited = 0;
     enum bpf_outcome outcome;
-    while ((outcome = bpf_run_go(run)) != BPF_TRAPPED)
+    while ((outcome = bpf_run_go(run)) != BPF_TRAPPED) {
         throttled += outcome == BPF_THROTTLED;
+        waited += outcome == BPF_WAITING;
+    }
     assert_in_range(throttled, 1, 3);
+    assert_in_range(waited, 10, 500000); /* each of which took some time */
     expect_trapped(run, BPF_TRAP_CPU, 3, "used up its CPU time of 7 ms");
     bpf_pool_free(pool);
     vm_deinit(&vm);

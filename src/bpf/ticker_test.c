@@ -175,6 +175,43 @@ a_slot_may_go_at_any_time(void **state)
     vm_deinit(&vm);
 }
 
+struct holder {
+    pthread_t thread;
+    struct bpf_ticker *ticker;
+    atomic_int step;
+};
+
+/* As the ticker while it looks at runs. */
+static void *
+hold_lock(void *arg)
+{
+    struct holder *holder = arg;
+    pthread_mutex_lock(&holder->ticker->lock);
+    atomic_store(&holder->step, 1);
+    pause_us(50 * 1000);
+    atomic_store(&holder->step, 2);
+    pthread_mutex_unlock(&holder->ticker->lock);
+    return NULL;
+}
+
+static void
+no_slot_goes_while_the_ticker_looks(void **state)
+{
+    struct spec spec = {PROGRAM(EXIT)};
+    struct vm vm;
+    vm_init(&vm, BPF_ENGINE_INTERP, TICK_NS);
+    struct bpf_pool *pool = spec_pool(&vm, &spec);
+    expect_done(test_run_new(pool, NULL), 0);
+    struct holder holder = {.ticker = vm.ticker};
+    assert_int_equal(pthread_create(&holder.thread, NULL, hold_lock, &holder), 0);
+    while (atomic_load(&holder.step) == 0)
+        pause_us(100);
+    bpf_pool_free(pool);
+    assert_int_equal(atomic_load(&holder.step), 2);
+    pthread_join(holder.thread, NULL);
+    vm_deinit(&vm);
+}
+
 static void
 workers_come_and_go(void **state)
 {
@@ -207,6 +244,7 @@ main(void)
         cmocka_unit_test(it_does_not_sleep_while_something_runs),
         cmocka_unit_test(a_run_that_begins_while_it_falls_asleep_is_seen),
         BOTH(a_slot_may_go_at_any_time),
+        cmocka_unit_test(no_slot_goes_while_the_ticker_looks),
         cmocka_unit_test(workers_come_and_go),
     };
     return cmocka_run_group_tests_name("bpf ticker", tests, NULL, NULL);
