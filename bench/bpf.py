@@ -173,7 +173,7 @@ def main():
     arguments = parser.parse_args()
     clang = find_clang(arguments.clang)
     binary = f"{arguments.build}/bench/bpf"
-    subprocess.run(["make", f"B={arguments.build}", "-j", binary], cwd=ROOT, check=True)
+    subprocess.run(["make", f"B={arguments.build}", f"-j{os.cpu_count()}", binary], cwd=ROOT, check=True)
     if arguments.cpu is not None:
         os.sched_setaffinity(0, {arguments.cpu})
     with tempfile.TemporaryDirectory(prefix="tarn-bench-bpf-") as folder:

@@ -97,7 +97,9 @@ make_rotation(struct maker *maker)
     bool left_first = maker_one_in(maker, 2), copies = !maker_one_in(maker, 3);
     unsigned x = maker_spare_register(maker, 0), a = maker_spare_register(maker, 1u << x);
     unsigned b = copies ? maker_spare_register(maker, 1u << x | 1u << a) : x;
-    unsigned move_width = maker_one_in(maker, 3) ? 64 : width;
+    if (maker_one_in(maker, 12)) /* not a rotation */
+        a = maker_spare_register(maker, 0);
+    unsigned move_width = maker_one_in(maker, 3) ? maker_width(maker) : width;
     unsigned rest = width - count + maker_one_in(maker, 12);
     maker_emit(maker, maker_opcode(BPF_OP_MOV, move_width, true), a, x, 0, 0);
     maker_emit(maker, maker_opcode(left_first ? BPF_OP_LSH : BPF_OP_RSH, width, false), a, 0, 0,

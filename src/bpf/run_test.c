@@ -301,12 +301,11 @@ static uint64_t
 go_to_throttle(struct bpf_run *run)
 {
     enum bpf_outcome outcome;
-    unsigned slices = 0;
     uint64_t before = bpf_run_cpu_ns(run);
-    while ((outcome = bpf_run_go(run)) == BPF_YIELDED)
-        slices++;
+    do
+        outcome = bpf_run_go(run);
+    while (outcome == BPF_YIELDED);
     assert_int_equal(outcome, BPF_THROTTLED);
-    assert_true(slices > 0);
     return bpf_run_cpu_ns(run) - before;
 }
 
@@ -330,18 +329,21 @@ static void
 a_script_is_stopped_at_its_limit(void **state)
 {
     struct spec spec = endless;
-    spec.budget = (struct bpf_budget){.throttle_ns = 4 * TEST_MS, .cpu_limit_ns = 10 * TEST_MS};
+    spec.budget = (struct bpf_budget){.throttle_ns = 20 * TEST_MS, .cpu_limit_ns = 110 * TEST_MS};
     struct vm vm;
     vm_init(&vm, engine_of(state), TEST_MS / 2);
     struct bpf_pool *pool = spec_pool(&vm, &spec);
     struct bpf_run *run = test_run_new(pool, NULL);
-    unsigned throttled = 0;
+    unsigned throttled = 0, yielded = 0;
     enum bpf_outcome outcome;
-    while ((outcome = bpf_run_go(run)) != BPF_TRAPPED)
+    while ((outcome = bpf_run_go(run)) != BPF_TRAPPED) {
         throttled += outcome == BPF_THROTTLED;
-    assert_in_range(throttled, 1, 2);
+        yielded += outcome == BPF_YIELDED;
+    }
+    assert_in_range(throttled, 1, 5); /* fewer when the ticker had to wait for a processor */
+    assert_true(yielded > 0);
     assert_true(bpf_run_cpu_ns(run) >= spec.budget.cpu_limit_ns);
-    expect_trapped(run, BPF_TRAP_CPU, 0, "used up its CPU time of 10 ms");
+    expect_trapped(run, BPF_TRAP_CPU, 0, "used up its CPU time of 110 ms");
     bpf_pool_free(pool);
     vm_deinit(&vm);
 }
