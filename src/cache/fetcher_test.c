@@ -187,6 +187,7 @@ has_failed(void *arg)
 {
     struct flight_view view;
     flight_look(arg, &view);
+    object_unref(view.object);
     return view.state == FLIGHT_FAILED;
 }
 
@@ -217,6 +218,7 @@ what_nobody_waits_for_is_given_up(void **state)
     struct flight_view view;
     assert_true(rig_runs_until(rig, has_failed, flight, RIG_PATIENCE_MS));
     flight_look(flight, &view);
+    object_unref(view.object);
     assert_int_equal(view.status, 503);
     assert_used(rig, 15);
     assert_false(flight->in_table); /* who asks now makes another one */
