@@ -455,8 +455,10 @@ print_difference(FILE *out, const struct side sides[SIDES])
     print_side(out, other);
     int64_t at = memory_difference(sides[INTERP].run, other->run);
     if (at >= 0) {
-        fprintf(out, "memory differs first at 0x%" PRIx64 " (top of the stack - %" PRId64 ")\n", at,
-                (int64_t)BPF_STACK_TOP - at);
+        fprintf(out, "memory differs first at 0x%" PRIx64, at);
+        if (at < BPF_STACK_TOP)
+            fprintf(out, " (top of the stack - %" PRId64 ")", (int64_t)BPF_STACK_TOP - at);
+        fputs("\n", out);
         print_word(out, &sides[INTERP], at);
         print_word(out, other, at);
     }
