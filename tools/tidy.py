@@ -12,7 +12,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-LAYERS = ["base", "http", "bpf", "io", "tls", "site", "req", "conn", "script", "proxy", "cache", "server"]
+LAYERS = ["base", "http", "bpf", "io", "tls", "site", "req", "conn", "proxy", "script", "cache", "server"]
 ONLY_IN = {  # header, or folder of headers -> the folder whose files alone may include it
     "liburing.h": "io",
     "sys/epoll.h": "io",

@@ -38,7 +38,8 @@
     X(H2_PROTOCOL, "h2_protocol") /* frames that break RFC 9113 */                        \
     X(HANDSHAKE, "handshake")     /* it failed; see tls_failures */                       \
     X(TLS, "tls")                 /* broken after the handshake */                        \
-    X(RELAYED, "relayed")         /* handed over to the relay */
+    X(RELAYED, "relayed")         /* handed over to the relay */                          \
+    X(ABORTED, "aborted")         /* a script wanted so */
 
 enum conn_end {
 #define X(name, text) CONN_END_##name,

@@ -25,7 +25,7 @@
 
 enum h1_state {
     H1_HEAD,    /* decoding a request head */
-    H1_WAIT,    /* the request runs, and there is no response yet */
+    H1_WAIT,    /* the request runs, maybe reads its body, and there is no response yet */
     H1_DISCARD, /* the response is ready; throwing away a request body that nobody wanted */
     H1_RESPOND, /* the response is being put out */
     H1_LAST,    /* the last response is in the output: end when it has gone */
@@ -47,6 +47,8 @@ struct h1 {
     uint32_t out_len, out_off; /* filled, and already taken by the kernel */
     uint8_t state;
     uint8_t end;       /* enum conn_end of H1_LAST */
+    bool body_ended;   /* all of the request body has been read */
+    bool continued;    /* "100 Continue" was sent */
     bool starved;      /* the head needs more bytes than there are */
     bool head_put;     /* the response head is in the output */
     bool body_open;    /* more of the response body can be pulled */
@@ -65,6 +67,8 @@ struct h1 {
 /* Room in `out` with which a response may be started: for the status line and date always, and for
  * most heads whole. */
 enum { OUT_ROOM_MIN = 1024, CHUNK_LINE_MAX = 22 };
+/* Bytes on the wire for each byte of a chunked body that is wanted, at most. */
+enum { H1_CHUNK_COST_MAX = 8 };
 
 static void h1_run(struct h1 *h1, struct str input, bool from_stash);
 static void h1_woken(struct req *req);
@@ -199,12 +203,14 @@ static bool
 h1_must_close(const struct h1 *h1)
 {
     const struct conn *conn = h1->conn;
-    const struct http_head *head = &h1->req.head;
+    const struct http_head *head = req_sent_head(&h1->req);
     uint32_t requests_max = conn->pool->config.requests_max;
+    bool body_is_left = head->body_kind != HTTP_BODY_NONE && !h1->body_ended;
     return h1->req.response.close || !head->keep_alive || conn->pool->draining ||
            (requests_max && conn->request_count >= requests_max) ||
-           (head->body_kind != HTTP_BODY_NONE && head->expect_continue) ||
-           (head->body_kind == HTTP_BODY_LENGTH && head->content_length > CONN_DISCARD_MAX) ||
+           (body_is_left && head->expect_continue && !h1->continued) ||
+           (body_is_left && head->body_kind == HTTP_BODY_LENGTH &&
+            h1->body_left > CONN_DISCARD_MAX) ||
            (h1->req.response.unknown_len && head->version_minor == 0);
 }
 
@@ -382,7 +388,7 @@ h1_flush(struct h1 *h1)
 static void
 h1_note_for_log(struct h1 *h1)
 {
-    const struct http_head *head = &h1->req.head;
+    const struct http_head *head = req_sent_head(&h1->req);
     struct arena *arena = &h1->req.arena;
     h1->record = (struct access_record){
         .method = arena_copy(arena, http_head_method(head)),
@@ -405,7 +411,8 @@ h1_start_response(struct h1 *h1)
     h1->head_put = h1->body_pending = h1->chunk_open = false;
     h1->body_open = true;
     h1->chunked = req->response.unknown_len && req->head.version_minor > 0;
-    if (req->head.method == HTTP_METHOD_HEAD || !http_status_has_body(req->response.status)) {
+    if (req_sent_head(req)->method == HTTP_METHOD_HEAD ||
+        !http_status_has_body(req->response.status)) {
         body_close(&req->body);
         h1->chunked = false;
     }
@@ -443,29 +450,52 @@ h1_next_request(struct h1 *h1)
 static void
 h1_answered(struct h1 *h1)
 {
-    const struct http_head *head = &h1->req.head;
+    if (h1->req.aborted) {
+        h1->end = CONN_END_ABORTED;
+        h1->state = H1_LAST;
+        return;
+    }
     if (h1->conn->pool->log)
         h1_note_for_log(h1);
     h1->close_after = h1_must_close(h1);
-    if (head->body_kind == HTTP_BODY_NONE || h1->close_after) {
+    if (h1->body_ended || h1->close_after) {
         h1_start_response(h1);
         return;
     }
     h1->state = H1_DISCARD;
-    h1->body_count = 0;
-    h1->body_left = head->content_length;
-    if (head->body_kind == HTTP_BODY_CHUNKED)
-        h1_chunk_decoder_init(&h1->chunks);
-    else if (h1->body_left == 0)
-        h1_start_response(h1);
+    h1->body_count = 0; /* what was read was wanted */
+}
+
+/* The peer waits for a word before it sends its body (RFC 9110 section 10.1.1). */
+static void
+h1_continue(struct h1 *h1)
+{
+    const struct http_head *head = req_sent_head(&h1->req);
+    if (h1->continued || h1->body_ended || !head->expect_continue || head->version_minor == 0)
+        return;
+    h1->continued = true;
+    out_append(h1, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static bool
+h1_wants_body(const struct h1 *h1)
+{
+    return h1->state == H1_WAIT && h1->req.input.state == REQ_INPUT_WANTED;
 }
 
 static void
 h1_run_request(struct h1 *h1)
 {
     struct conn *conn = h1->conn;
+    const struct http_head *head = &h1->req.head;
     h1->started_ns = loop_now_ns(conn->sock.loop);
     h1->end = CONN_END_DONE;
+    h1->continued = false;
+    h1->body_count = 0;
+    h1->body_left = head->body_kind == HTTP_BODY_LENGTH ? head->content_length : 0;
+    h1->body_ended = head->body_kind != HTTP_BODY_CHUNKED && h1->body_left == 0;
+    if (head->body_kind == HTTP_BODY_CHUNKED)
+        h1_chunk_decoder_init(&h1->chunks);
     conn->request_count++;
     req_run(&h1->req);
     if (!h1->req.waits) {
@@ -473,6 +503,8 @@ h1_run_request(struct h1 *h1)
         return;
     }
     h1->state = H1_WAIT;
+    if (h1_wants_body(h1))
+        h1_continue(h1);
     if (conn->peer_ended)
         body_left(&h1->req.body);
 }
@@ -547,13 +579,55 @@ h1_discard_chunks(struct h1 *h1, struct str input)
 static size_t
 h1_run_discard(struct h1 *h1, struct str input)
 {
-    if (h1->req.head.body_kind == HTTP_BODY_CHUNKED)
+    if (req_sent_head(&h1->req)->body_kind == HTTP_BODY_CHUNKED)
         return h1_discard_chunks(h1, input);
     size_t used = input.len < h1->body_left ? input.len : h1->body_left;
     h1->body_left -= used;
     if (h1->body_left == 0)
         h1_start_response(h1);
     return used;
+}
+
+/* Brings the request what it wants of its body. */
+static size_t
+h1_read_chunks(struct h1 *h1, struct str input)
+{
+    size_t used = 0;
+    while (h1_wants_body(h1)) {
+        size_t consumed;
+        struct str data;
+        enum h1_chunk_result result =
+            h1_chunk_decode(&h1->chunks, input.ptr + used, input.len - used, &consumed, &data);
+        used += consumed;
+        h1->body_count += consumed;
+        bool padded = h1->body_count / H1_CHUNK_COST_MAX > h1->req.input.max + CONN_DISCARD_MAX;
+        if (result == H1_CHUNK_ERROR || padded) {
+            h1_refuse(h1, 400, STR("malformed chunk"), CONN_END_BAD_REQUEST);
+            return input.len;
+        }
+        if (result == H1_CHUNK_MORE)
+            return used;
+        h1->body_ended = result == H1_CHUNK_DONE;
+        if (h1->body_ended)
+            req_input_end(&h1->req);
+        else
+            req_input_data(&h1->req, data);
+    }
+    return used;
+}
+
+static size_t
+h1_read_body(struct h1 *h1, struct str input)
+{
+    if (req_sent_head(&h1->req)->body_kind == HTTP_BODY_CHUNKED)
+        return h1_read_chunks(h1, input);
+    struct str data = str_first(input, h1->body_left);
+    h1->body_left -= data.len;
+    h1->body_ended = h1->body_left == 0;
+    req_input_data(&h1->req, data);
+    if (h1->body_ended)
+        req_input_end(&h1->req);
+    return data.len;
 }
 
 /* Puts more of the response out. False: the connection has ended. */
@@ -586,6 +660,8 @@ h1_can_go_on(const struct h1 *h1, struct str input)
     switch (h1->state) {
     case H1_HEAD:
         return input.len && !h1->starved && out_room(h1) >= OUT_ROOM_MIN;
+    case H1_WAIT:
+        return input.len > 0 && h1_wants_body(h1);
     case H1_DISCARD:
         return input.len > 0;
     case H1_RESPOND:
@@ -624,16 +700,19 @@ h1_settle(struct h1 *h1)
 {
     struct conn *conn = h1->conn;
     const struct conn_config *config = &conn->pool->config;
-    if (h1->state == H1_LAST) {
+    bool reads_body = h1->state == H1_DISCARD || h1_wants_body(h1);
+    if (h1->state == H1_LAST && h1->end == CONN_END_ABORTED) {
+        conn_drop(conn, CONN_END_ABORTED, true);
+    } else if (h1->state == H1_LAST) {
         conn_finish(conn, h1->end);
-    } else if (h1->state == H1_WAIT || h1->state == H1_RESPOND) {
+    } else if (!reads_body && (h1->state == H1_WAIT || h1->state == H1_RESPOND)) {
         conn_clear_deadline(conn); /* whoever is waited for has one */
-    } else if (conn->peer_ended && (h1->state == H1_DISCARD || h1->stash.len)) {
+    } else if (conn->peer_ended && (reads_body || h1->stash.len)) {
         h1_refuse(h1, 400, STR("the request ended early"), CONN_END_BAD_REQUEST);
         h1_run(h1, buf_str(&h1->stash), true);
     } else if (conn->peer_ended) {
         conn_drop(conn, CONN_END_DONE, false);
-    } else if (h1->state == H1_DISCARD) {
+    } else if (reads_body) {
         conn_set_deadline(conn, config->io_timeout_ns);
     } else if (h1->stash.len) {
         uint64_t waited_ns = loop_now_ns(conn->sock.loop) - h1->head_started_ns;
@@ -655,6 +734,8 @@ h1_run(struct h1 *h1, struct str input, bool from_stash)
         while (h1_can_go_on(h1, input)) {
             if (h1->state == H1_HEAD)
                 input = str_skip(input, h1_run_head(h1, input));
+            else if (h1->state == H1_WAIT)
+                input = str_skip(input, h1_read_body(h1, input));
             else if (h1->state == H1_DISCARD)
                 input = str_skip(input, h1_run_discard(h1, input));
             else if (!h1_run_respond(h1))
@@ -717,7 +798,8 @@ h1_timeout(struct session *session)
 {
     struct h1 *h1 = h1_of(session);
     bool output_is_empty = h1_output_is_empty(h1) && !h1->conn->sock.send_pending;
-    if (output_is_empty && (h1->state == H1_HEAD || h1->state == H1_DISCARD)) {
+    bool reads_body = h1->state == H1_DISCARD || h1_wants_body(h1);
+    if (output_is_empty && (h1->state == H1_HEAD || reads_body)) {
         h1_refuse(h1, 408, STR("the request did not come in time"), CONN_END_HEADER_TIMEOUT);
         h1_run(h1, STR(""), false);
     } else {
@@ -734,6 +816,8 @@ h1_woken(struct req *req)
         return; /* dropped; the request ends when the loop has let go */
     if (h1->state == H1_WAIT && !req->waits)
         h1_answered(h1);
+    else if (h1_wants_body(h1))
+        h1_continue(h1);
     else if (h1->state == H1_RESPOND && h1->body_pending)
         h1->body_pending = false;
     else

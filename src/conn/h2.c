@@ -104,7 +104,7 @@ static int
 on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *arg)
 {
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(ng, id);
-    return stream ? h2_stream_data(stream, len) : 0;
+    return stream ? h2_stream_data(stream, str_make((const char *)data, len)) : 0;
 }
 
 /* The last GOAWAY may go: the peer has seen the first one. */

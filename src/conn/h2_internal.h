@@ -34,6 +34,7 @@ struct h2_stream {
     struct h2_stream *prev, *next; /* in its session, by progress; or among spare ones */
     int32_t id;
     bool request_ended;
+    bool continued;    /* the response 100 was handed over */
     bool responded;    /* the response has been handed over */
     bool malformed;    /* a stream error follows the answer */
     bool body_open;    /* more of the response body can be pulled */
@@ -118,7 +119,7 @@ void h2_stream_free(struct h2_stream *stream);
 /* The header block is complete: runs the request. 0, or a fatal error of nghttp2. */
 int h2_stream_run(struct h2_stream *stream, bool ends) MUST_USE;
 /* Bytes of the request body; the same. */
-int h2_stream_data(struct h2_stream *stream, size_t len) MUST_USE;
+int h2_stream_data(struct h2_stream *stream, struct str data) MUST_USE;
 /* The request's last byte has come; the same. */
 int h2_stream_end(struct h2_stream *stream) MUST_USE;
 /* Answers 408 in place of what may have been prepared; the same. */

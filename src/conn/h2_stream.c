@@ -95,7 +95,7 @@ static void
 stream_log(struct h2_stream *stream, bool complete)
 {
     struct conn *conn = stream->h2->conn;
-    const struct http_head *head = &stream->req.head;
+    const struct http_head *head = req_sent_head(&stream->req);
     const struct access_record record = {
         .fd = conn->sock.fd,
         .method = http_head_method(head),
@@ -291,7 +291,11 @@ respond(struct h2_stream *stream)
     must(!stream->responded);
     stream->responded = true;
     h2_stream_touch(stream);
-    if (req->head.method == HTTP_METHOD_HEAD || !http_status_has_body(req->response.status))
+    if (req->aborted)
+        return nghttp2_submit_rst_stream(stream->h2->ng, NGHTTP2_FLAG_NONE, stream->id,
+                                         NGHTTP2_CANCEL);
+    if (req_sent_head(req)->method == HTTP_METHOD_HEAD ||
+        !http_status_has_body(req->response.status))
         body_close(&req->body);
     stream->body_open = req->body.ops != NULL;
     stream->complete = !stream->body_open;
@@ -329,10 +333,33 @@ refuse_error(struct h2_stream *stream, enum h2_head_error error)
 static bool
 must_wait(const struct h2_stream *stream)
 {
-    const struct http_head *head = &stream->req.head;
+    const struct http_head *head = req_sent_head(&stream->req);
+    bool refuses_body = head->expect_continue && !stream->continued;
     return stream->req.waits ||
-           (!stream->request_ended && !head->expect_continue && !stream->req.response.close &&
+           (!stream->request_ended && !refuses_body && !stream->req.response.close &&
             head->protocol_len == 0 && head->content_length <= CONN_DISCARD_MAX);
+}
+
+static bool
+wants_body(const struct h2_stream *stream)
+{
+    return stream->req.waits && stream->req.input.state == REQ_INPUT_WANTED;
+}
+
+/* The body is waited for: says so, if the peer waits for a word, or that all of it is there. */
+static int
+read_request_body(struct h2_stream *stream)
+{
+    static const nghttp2_nv status = {(uint8_t *)":status", (uint8_t *)"100", 7, 3,
+                                      NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+    if (stream->request_ended)
+        req_input_end(&stream->req);
+    if (stream->continued || stream->request_ended || stream->received_len ||
+        !req_sent_head(&stream->req)->expect_continue)
+        return 0;
+    stream->continued = true;
+    return nghttp2_submit_headers(stream->h2->ng, NGHTTP2_FLAG_NONE, stream->id, NULL, &status, 1,
+                                  NULL);
 }
 
 int
@@ -357,31 +384,37 @@ h2_stream_run(struct h2_stream *stream, bool ends)
             return result;
     }
     req_run(&stream->req);
+    if (wants_body(stream))
+        return read_request_body(stream);
     return must_wait(stream) ? 0 : respond(stream);
 }
 
 int
-h2_stream_data(struct h2_stream *stream, size_t len)
+h2_stream_data(struct h2_stream *stream, struct str data)
 {
-    const struct http_head *head = &stream->req.head;
-    stream->received_len += len;
+    const struct http_head *head = req_sent_head(&stream->req);
+    stream->received_len += data.len;
     h2_stream_touch(stream);
     if (stream->responded)
         return 0;
     if (head->body_kind == HTTP_BODY_LENGTH && stream->received_len > head->content_length)
         return refuse_error(stream, H2_HEAD_LENGTH_MISMATCH);
+    if (stream->req.input.state != REQ_INPUT_UNWANTED)
+        req_input_data(&stream->req, data);
     return stream->received_len > CONN_DISCARD_MAX && !stream->req.waits ? respond(stream) : 0;
 }
 
 int
 h2_stream_end(struct h2_stream *stream)
 {
-    const struct http_head *head = &stream->req.head;
+    const struct http_head *head = req_sent_head(&stream->req);
     stream->request_ended = true;
     if (stream->responded)
         return 0;
     if (head->body_kind == HTTP_BODY_LENGTH && stream->received_len != head->content_length)
         return refuse_error(stream, H2_HEAD_LENGTH_MISMATCH);
+    if (stream->req.input.state != REQ_INPUT_UNWANTED)
+        req_input_end(&stream->req);
     return must_wait(stream) ? 0 : respond(stream);
 }
 
@@ -393,7 +426,9 @@ stream_woken(struct req *req)
     int result = 0;
     if (stream->h2->conn->state == CONN_CLOSED)
         return; /* dropped; the request ends when the loop has let go */
-    if (!stream->responded && !must_wait(stream)) {
+    if (wants_body(stream)) {
+        result = read_request_body(stream);
+    } else if (!stream->responded && !must_wait(stream)) {
         result = respond(stream);
     } else if (stream->body_pending) {
         stream->body_pending = false;

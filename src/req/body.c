@@ -79,3 +79,12 @@ body_set_content(struct body *body, const struct site_content *content, uint64_t
     }
     return body_set_parts(body, content, &body->single, 1, error);
 }
+
+void
+body_move(struct body *to, struct body *from)
+{
+    *to = *from;
+    if (from->parts == &from->single)
+        to->parts = &to->single;
+    from->ops = NULL;
+}

@@ -69,6 +69,9 @@ int body_set_content(struct body *body, const struct site_content *content, uint
 int body_set_parts(struct body *body, const struct site_content *content,
                    const struct body_part *parts, unsigned count, struct error *error) MUST_USE;
 
+/* Moves a body to another place; `from` is none then. */
+void body_move(struct body *to, struct body *from);
+
 static inline enum body_result
 body_pull(struct body *body, struct body_piece *piece)
 {

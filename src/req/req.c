@@ -14,11 +14,13 @@ req_init(struct req *req, struct req_env *env, struct http_field *fields, uint16
     req->env = env;
     http_head_init(&req->head, fields, field_max);
     arena_init(&req->arena, REQ_ARENA_MAX, REQ_ARENA_BLOCK);
+    buf_init(&req->input.bytes, REQ_ARENA_MAX);
 }
 
 void
 req_deinit(struct req *req)
 {
+    buf_deinit(&req->input.bytes);
     arena_deinit(&req->arena);
 }
 
@@ -109,8 +111,8 @@ lacks_length(const struct http_head *head)
 }
 
 /* The target as a path. False: already answered. */
-static bool
-req_parse_target(struct req *req)
+bool
+req_read_target(struct req *req)
 {
     struct target *target = &req->target;
     if (!target_parse(http_head_target(&req->head), req->head.method, target)) {
@@ -184,6 +186,131 @@ req_redirect_to_https(struct req *req)
     req_respond_text(req, 308, STR("308 Permanent Redirect"), extra);
 }
 
+/* --- the filter --- */
+
+static enum req_step
+req_filter_request(struct req *req)
+{
+    const struct req_env *env = req->env;
+    bool is_path = req->target.form == TARGET_ORIGIN || req->target.form == TARGET_ABSOLUTE;
+    return req->pin->filter && is_path ? env->filter->request(req, env->filter_arg) : REQ_ACT;
+}
+
+static void
+req_drop_response(struct req *req)
+{
+    body_close(&req->body);
+    req->response = (struct response){0};
+}
+
+/* Runs the action. False: the response comes later. */
+static bool
+req_act(struct req *req)
+{
+    const struct req_action *action = &req->env->action;
+    if (req->filter_state)
+        req_drop_response(req);
+    req->filtered = false;
+    if (!action->answer || !action->answer(req, action->arg))
+        req_static(req);
+    return !req->waits;
+}
+
+static enum req_step
+req_filter_response(struct req *req)
+{
+    if (!req->filter_state || req->aborted)
+        return REQ_OUT;
+    return req->env->filter->response(req, req->env->filter_arg);
+}
+
+/* Goes on from `step` until there is a response to send, or something to wait for. */
+static void
+req_go(struct req *req, enum req_step step)
+{
+    while (step == REQ_ACT || step == REQ_RESPONDED) {
+        if (step == REQ_ACT && !req_act(req))
+            return;
+        step = req_filter_response(req);
+    }
+    req->filtered = step == REQ_OUT;
+}
+
+void
+req_resume(struct req *req, enum req_step step)
+{
+    req->waits = step == REQ_WAITS;
+    req_go(req, step);
+    if (!req->waits || req->input.state == REQ_INPUT_WANTED)
+        req_wake(req);
+}
+
+/* --- the request body --- */
+
+void
+req_hold_input(struct req *req, uint64_t max)
+{
+    struct req_input *input = &req->input;
+    input->bytes.max = max;
+    input->max = max;
+    input->state = REQ_INPUT_HELD;
+}
+
+void
+req_drop_input(struct req *req)
+{
+    buf_deinit(&req->input.bytes);
+    req->input = (struct req_input){.ended = req->input.ended};
+    buf_init(&req->input.bytes, REQ_ARENA_MAX);
+}
+
+bool
+req_want_input(struct req *req, uint64_t max, void (*over)(struct req *req))
+{
+    const struct http_head *head = req_sent_head(req);
+    struct req_input *input = &req->input;
+    if (head->body_kind == HTTP_BODY_NONE ||
+        (head->body_kind == HTTP_BODY_LENGTH && head->content_length == 0))
+        input->ended = true;
+    if (input->bytes.len > max ||
+        (head->body_kind == HTTP_BODY_LENGTH && head->content_length > max))
+        input->ended = input->too_large = true;
+    if (input->ended)
+        return false;
+    input->bytes.max = max;
+    input->max = max;
+    input->state = REQ_INPUT_WANTED;
+    input->over = over;
+    return true;
+}
+
+void
+req_input_data(struct req *req, struct str bytes)
+{
+    struct req_input *input = &req->input;
+    if (input->ended)
+        return;
+    buf_append(&input->bytes, bytes);
+    if (!buf_overflowed(&input->bytes))
+        return;
+    buf_clear(&input->bytes);
+    input->too_large = true;
+    req_input_end(req);
+}
+
+void
+req_input_end(struct req *req)
+{
+    struct req_input *input = &req->input;
+    bool wanted = input->state == REQ_INPUT_WANTED;
+    if (input->ended)
+        return;
+    input->ended = true;
+    input->state = REQ_INPUT_HELD;
+    if (wanted)
+        input->over(req);
+}
+
 static void
 req_answer(struct req *req)
 {
@@ -191,7 +318,7 @@ req_answer(struct req *req)
         req_respond_error(req, 501);
         return;
     }
-    if (!req_parse_target(req))
+    if (!req_read_target(req))
         return;
     if (lacks_length(&req->head)) {
         req_refuse(req, 411, STR("Content-Length is needed"));
@@ -209,9 +336,7 @@ req_answer(struct req *req)
         req_redirect_to_https(req);
         return;
     }
-    const struct req_action *action = &req->env->action;
-    if (!action->answer || !action->answer(req, action->arg))
-        req_static(req);
+    req_go(req, req_filter_request(req));
 }
 
 /* Where a run of the old head's bytes is now. */
@@ -255,6 +380,8 @@ req_wait(struct req *req, const struct body_ops *ops, void *arg)
 void
 req_wake(struct req *req)
 {
+    if (!req->waits && !req->filtered)
+        req_go(req, REQ_RESPONDED);
     if (!req->waits && arena_overflowed(&req->arena) && !req->response.close)
         req_respond_error(req, 500);
     req->woken(req);
@@ -275,9 +402,18 @@ req_run(struct req *req)
     req->pin = env->pin;
     req->pin->use_count++;
     req_answer(req);
+    if (req->waits)
+        return;
     /* A response with pieces missing must not go out. What req_refuse made is whole even so. */
     if (arena_overflowed(&req->arena) && !req->response.close)
         req_respond_error(req, 500);
+}
+
+static void
+req_end_input(struct req *req)
+{
+    req_drop_input(req);
+    req->input.ended = false;
 }
 
 void
@@ -285,6 +421,8 @@ req_end(struct req *req)
 {
     body_close(&req->body);
     req->waits = false;
+    if (req->filter_state)
+        req->env->filter->end(req, req->env->filter_arg);
     if (req->response.status) {
         struct req_counters *counters = &req->env->counters;
         unsigned class = req->response.status / 100;
@@ -298,6 +436,10 @@ req_end(struct req *req)
         pin->unused(pin);
     req->pin = NULL;
     req->response = (struct response){0};
+    req->sent = NULL;
+    req->filtered = req->aborted = false;
+    if (req->input.state != REQ_INPUT_UNWANTED || req->input.ended)
+        req_end_input(req);
     if (req->arena.used || req->arena.overflowed)
         arena_reset(&req->arena);
 }

@@ -12,12 +12,12 @@
 #define TARN_REQ_REQ_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "http/date.h"
 #include "http/head.h"
 #include "http/target.h"
 #include "req/body.h"
 
-struct buf;
 struct site;
 struct site_route;
 struct tls_context;
@@ -28,6 +28,7 @@ struct tls_stream;
 struct site_pin {
     const struct site *site;
     struct tls_context *tls; /* NULL: no TLS listener */
+    void *filter;            /* what the filter knows the snapshot by; NULL: it has nothing to do */
     unsigned use_count;
     bool retired; /* the worker has a newer one */
     void (*unused)(struct site_pin *pin);
@@ -53,6 +54,43 @@ struct req_action {
     void *arg;
 };
 
+/* What stands before and behind every action: request scripts, plugged in by src/server/. A request
+ * meets it when its pin has a filter. */
+enum req_step {
+    REQ_ACT,       /* to the action; a response that is there is dropped */
+    REQ_RESPONDED, /* there is a response, which the filter is to see */
+    REQ_OUT,       /* it goes out as it is */
+    REQ_WAITS,     /* req_resume will be called; or body's close, when the request ends before */
+};
+struct req_filter_ops {
+    /* Before the action: ACT, RESPONDED or WAITS. May change head, target and path. */
+    enum req_step (*request)(struct req *req, void *arg);
+    /* There is a response, whatever made it: any step. Only for a request with a filter_state. */
+    enum req_step (*response)(struct req *req, void *arg);
+    /* The request ends: gives filter_state back. */
+    void (*end)(struct req *req, void *arg);
+    /* What belongs into a place of a page (site/template.h), good until the request's end. False:
+     * nothing. Only for a request with a filter_state. NULL: pages go out as they are. */
+    bool (*lookup)(struct req *req, struct str key, struct str *value);
+};
+
+/* How a session treats the bytes of a request body. */
+enum req_input_state {
+    REQ_INPUT_UNWANTED, /* throws them away */
+    REQ_INPUT_HELD,     /* brings what comes and cannot be kept back: it may be wanted */
+    REQ_INPUT_WANTED,   /* brings all */
+};
+
+/* A request body that is read whole, for who asks for it with req_want_input. */
+struct req_input {
+    struct buf bytes;
+    uint64_t max;                  /* more is too large, and dropped */
+    uint8_t state;                 /* enum req_input_state */
+    bool ended;                    /* all is in `bytes`, or: */
+    bool too_large;                /* ended early */
+    void (*over)(struct req *req); /* once, when it has ended; not from req_want_input */
+};
+
 /* What all requests of one worker share. Borrowed by every request; outlives them. */
 struct req_env {
     struct site_pin *pin; /* the current snapshot */
@@ -67,14 +105,16 @@ struct req_env {
     char date[HTTP_DATE_LEN]; /* now_s as text */
     bool endpoints;           /* health endpoints answer on ordinary listeners */
     bool spa;
-    uint16_t redirect_port;   /* plain requests are sent to https there; 0: served */
-    struct req_action action; /* tried before the site; answer NULL: none */
+    uint16_t redirect_port;              /* plain requests are sent to https there; 0: served */
+    struct req_action action;            /* tried before the site; answer NULL: none */
+    const struct req_filter_ops *filter; /* NULL: none */
+    void *filter_arg;
     /* The text of /metrics, appended to an empty buffer. NULL: none. */
     void (*render_metrics)(void *arg, struct buf *out);
     void *render_arg;
 };
 
-enum { RESPONSE_BLOCKS_MAX = 3 };
+enum { RESPONSE_BLOCKS_MAX = 5 };
 
 /* A response head: header lines in blocks, each a run of "Name: value\r\n" lines. `Date`,
  * `Connection` and the framing fields of bodies without a known length are the session's. */
@@ -96,12 +136,17 @@ struct req {
     struct str path; /* normalised */
     struct response response;
     struct body body;
-    int fd;          /* the connection's, for its peer's address */
-    bool is_admin;   /* came in on the admin listener */
-    bool is_tls;     /* the scheme is https */
-    bool waits;      /* there is no response yet; see req_wait */
+    int fd; /* the connection's, for its peer's address */
+    struct req_input input;
+    const struct http_head *sent; /* the head as it came, when `head` was changed; else NULL */
+    void *filter_state;           /* the filter's; NULL: it has nothing to do */
+    bool filtered;                /* the filter has seen the response */
+    bool aborted;                 /* no response: the connection or stream ends */
+    bool is_admin;                /* came in on the admin listener */
+    bool is_tls;                  /* the scheme is https */
+    bool waits;                   /* there is no response yet; see req_wait */
     bool head_moves; /* the session's: the head's bytes are gone when req_run returns */
-    void (*woken)(struct req *req); /* the session's; see req_wake */
+    void (*woken)(struct req *req); /* the session's; see req_wake and req_resume */
     struct tls_stream *tls;         /* the connection's; NULL: a plain one */
     char text[160];                 /* small header blocks, without touching the arena */
 };
@@ -136,6 +181,16 @@ void req_respond_document(struct req *req, int status, const char *type, struct 
 /* A page of the site, or else the plain text of the status: for 404 and the like. */
 void req_respond_error(struct req *req, int status);
 
+/* Answers with a route of the snapshot. `status` 0: as a GET or HEAD of it, with conditions and
+ * ranges; another: all of it, as a page that is never cached. `codings`: bits 1 << enum http_coding
+ * of the variants that may be sent; identity always may. */
+void req_serve_route(struct req *req, const struct site_route *route, int status, unsigned codings);
+/* 404, with the site's page for it when it has one. */
+void req_serve_missing(struct req *req);
+/* A document made for this request, with an ETag of its bytes, to be revalidated: 200, 304 or 412.
+ * `lines`: more header lines, or empty. All must outlive the response, but for the type. */
+void req_serve_made(struct req *req, struct str type, struct str lines, struct str body);
+
 /* The response comes later. `ops` and `arg` become the request's body at once: closing it, which
  * also happens when the client leaves, ends the wait. The head, which may lie in a receive buffer,
  * is kept, so that it and everything of the request that borrows from it stay good. False: no
@@ -144,6 +199,33 @@ bool req_wait(struct req *req, const struct body_ops *ops, void *arg) MUST_USE;
 /* The response of a request that waited is complete, or its body that was pending has news. Not
  * while req_run or body_pull is on the stack. The request may have ended when it returns. */
 void req_wake(struct req *req);
+
+/* --- for the filter --- */
+
+/* The request goes on where the filter made it wait; with REQ_WAITS it waits on, and what is now
+ * wanted of its body is read. Not while req_run is on the stack. The request may have ended when it
+ * returns. */
+void req_resume(struct req *req, enum req_step step);
+/* What comes of the body, up to `max` bytes, is kept until it is wanted or dropped. */
+void req_hold_input(struct req *req, uint64_t max);
+/* Wants the whole body, up to `max` bytes. True: `over` will be called. False: it has ended, see
+ * req->input. A body that is malformed or cut ends the request. */
+bool req_want_input(struct req *req, uint64_t max, void (*over)(struct req *req)) MUST_USE;
+void req_drop_input(struct req *req);
+/* Reads req->head's target anew, after it was changed. False: it cannot be read; answered. */
+bool req_read_target(struct req *req);
+
+/* --- for sessions --- */
+
+/* The head as the client sent it: for the framing of its body and of the response, and for logs. */
+static inline const struct http_head *
+req_sent_head(const struct req *req)
+{
+    return req->sent ? req->sent : &req->head;
+}
+/* Bytes of the body, unless it is UNWANTED; and its end. */
+void req_input_data(struct req *req, struct str bytes);
+void req_input_end(struct req *req);
 
 /* Adds header lines. They must outlive the response. */
 void req_add_block(struct req *req, struct str block);
