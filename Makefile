@@ -21,7 +21,7 @@ CFLAGS  += -isystem /usr/include/android
 CFLAGS  += -fPIE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat-security
 CFLAGS  += -Wno-unused-parameter $(WERROR) $(VARIANT)
 LDFLAGS += $(VARIANT) -pie -pthread -Wl,-z,relro,-z,now
-LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -lcares -lsqlite3 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lm
+LDLIBS  += -L$(TLS_LIB) -Wl,-rpath,$(TLS_LIB) -lssl -lcrypto -lnghttp2 -lcares -lsqlite3 -luring -lz -lbrotlienc -lbrotlicommon -lzstd -lmaxminddb -lm
 
 # Files of one processor, or for those that have none of their own, are named so.
 ARCH      := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
@@ -53,6 +53,9 @@ $(B)/libtarn.a: $(LIB_OBJ)
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# It takes them in with .incbin.
+$(B)/src/script/sdk.o: sdk/tarn.h sdk/zeroserve.h
 
 $(B)/test/%: $(B)/src/%.o $(B)/libtarn.a
 	@mkdir -p $(@D)

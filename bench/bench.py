@@ -231,7 +231,8 @@ def run_workload(bench, contestants, workload, arguments):
     runners, labels = {}, {}
     for contestant in contestants:
         if (workload.tls and not contestant.does_tls
-                or workload.cached and not contestant.does_cache):
+                or workload.cached and not contestant.does_cache
+                or workload.script and not contestant.does_scripts):
             continue
         runner, label = contestant, contestant.name
         if isinstance(contestant, Nginx):

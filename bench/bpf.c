@@ -47,6 +47,7 @@ enum { KERNEL_COUNT = sizeof kernels / sizeof kernels[0] };
 
 static struct bpf_worker *worker;
 static uint8_t bytes[LEN];
+static uint32_t empty_entry; /* of the small script */
 
 static uint64_t
 helper_nothing(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
@@ -61,8 +62,20 @@ helper_wait(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, str
     return 0;
 }
 
-static const struct bpf_helper helpers[] = {{"nothing", helper_nothing}, {"wait", helper_wait}};
-static const struct bpf_helper_table table = {helpers, 2};
+/* The caller's program has a section that does nothing. */
+static uint64_t
+helper_nest(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+    struct bpf_run *callee = bpf_run_new(run->pool, empty_entry, NULL);
+    must(callee && bpf_run_nested(run, callee) == BPF_DONE);
+    uint64_t result = bpf_run_result(callee);
+    bpf_run_free(callee);
+    return result;
+}
+
+static const struct bpf_helper helpers[] = {
+    {"nothing", helper_nothing}, {"wait", helper_wait}, {"nest", helper_nest}};
+static const struct bpf_helper_table table = {helpers, 3};
 
 /* CPU time of this thread, so that others on the machine matter less. */
 static uint64_t
@@ -145,12 +158,18 @@ without_polls(struct bpf_program *program)
     return program;
 }
 
-static struct bpf_run *
-new_run(const struct script *script, const char *section, uint64_t rounds)
+static uint32_t
+entry_of(const struct script *script, const char *section)
 {
     int64_t entry = bpf_program_entry(script->program, str_from_cstr(section));
     must(entry >= 0);
-    struct bpf_run *run = bpf_run_new(script->pool, (uint32_t)entry, NULL);
+    return (uint32_t)entry;
+}
+
+static struct bpf_run *
+new_run(const struct script *script, const char *section, uint64_t rounds)
+{
+    struct bpf_run *run = bpf_run_new(script->pool, entry_of(script, section), NULL);
     must(run);
     bpf_run_set_args(run, (const uint64_t[]){BPF_ARGS, rounds}, 2);
     memcpy(bpf_run_args(run, LEN), bytes, LEN);
@@ -208,24 +227,26 @@ turn_kernel(struct kernel *kernel)
 }
 
 static void
-turn_empty(const char *who, const struct script *script)
+turn_empty(const char *what, const char *who, const struct script *script, uint32_t entry)
 {
-    int64_t entry = bpf_program_entry(script->program, STR("small.empty"));
     uint64_t start_ns = now_ns();
     for (unsigned i = 0; i < EMPTY_RUNS; i++) {
-        struct bpf_run *run = bpf_run_new(script->pool, (uint32_t)entry, NULL);
+        struct bpf_run *run = bpf_run_new(script->pool, entry, NULL);
         must(run && bpf_run_go(run) == BPF_DONE);
         bpf_run_free(run);
     }
-    print_turn("empty", who, now_ns() - start_ns, EMPTY_RUNS, 0);
+    print_turn(what, who, now_ns() - start_ns, EMPTY_RUNS, 0);
 }
 
 static void
-turn_small(const char *who, const struct script *script)
+turn_small(const char *who, const struct script *script, const struct script *stores)
 {
-    turn_empty(who, script);
+    empty_entry = entry_of(script, "small.empty");
+    turn_empty("empty", who, script, empty_entry);
+    turn_empty("stores", who, stores, entry_of(stores, "stores.empty"));
     turn_script("loop", who, script, "small.loop", 1000 * 1000, 1);
     turn_script("helper", who, script, "small.helper", 1000 * 1000, 1);
+    turn_script("nested", who, script, "small.nested", 100 * 1000, 1);
     turn_script("wait", who, script, "small.wait", 100 * 1000, 1);
 }
 
@@ -272,13 +293,15 @@ run_rounds(const char *folder, unsigned count)
     char *large = read_file(folder, "large", &large_len);
     struct script small = script_of(load(folder, "small", BPF_ENGINE_JIT));
     struct script small_interp = script_of(load(folder, "small", BPF_ENGINE_INTERP));
+    struct script stores = script_of(load(folder, "stores", BPF_ENGINE_JIT));
+    struct script stores_interp = script_of(load(folder, "stores", BPF_ENGINE_INTERP));
     for (unsigned i = 0; i < KERNEL_COUNT; i++)
         load_kernel(&kernels[i], folder);
     for (unsigned round = 0; round < count; round++) {
         for (unsigned i = 0; i < KERNEL_COUNT; i++)
             turn_kernel(&kernels[i]);
-        turn_small("jit", &small);
-        turn_small("interp", &small_interp);
+        turn_small("jit", &small, &stores);
+        turn_small("interp", &small_interp, &stores_interp);
         turn_load("jit", large, large_len, BPF_ENGINE_JIT);
         turn_load("interp", large, large_len, BPF_ENGINE_INTERP);
         fflush(stdout);
@@ -290,6 +313,8 @@ run_rounds(const char *folder, unsigned count)
     }
     unload(&small);
     unload(&small_interp);
+    unload(&stores);
+    unload(&stores_interp);
     free(large);
     return 0;
 }

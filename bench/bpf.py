@@ -26,7 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = {"crc32": "byte", "sha256": "byte", "chase": "hop", "calls": "call"}
-SCRIPTS = ["small", "large"]
+SCRIPTS = ["small", "stores", "large"]
 BYTES = bytes((i * 2654435761 >> 24) & 255 for i in range(4096))  # as bench/bpf.c has them
 MEMORY_NAMES = re.compile(r"^(ldx|ldxs|st|stx)\d+$")
 
@@ -138,8 +138,9 @@ def report_kernels(figures):
 
 def report_small(figures):
     bars = []
-    rows = [("empty", "empty run", 60), ("helper", "helper call with its loop", 5), ("loop", "loop alone", None),
-            ("wait", "wait and go on", None)]
+    rows = [("empty", "empty run", 60), ("stores", "empty run, wild stores", None),
+            ("helper", "helper call with its loop", 5), ("loop", "loop alone", None),
+            ("nested", "nested empty run, with call", 100), ("wait", "wait and go on", None)]
     print(f"\n{'ns':28}{'machine code':>24}{'interpreter':>24}")
     for what, label, bar in rows:
         jit, interp = figures[what, "jit"][0], figures[what, "interp"][0]

@@ -6,6 +6,7 @@ contestants ever run (or share pages) at the same time.
 """
 
 import ctypes
+import hmac
 import os
 import resource
 import shutil
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import procfs
 
+SCRIPTS = Path(__file__).resolve().parent / "scripts"
+SIGNING_KEY = b"a secret of thirty-two bytes...."
 START_SECONDS = 15
 STOP_SECONDS = 10
 LOG_TAIL_LEN = 2000
@@ -51,6 +54,8 @@ class Setup:
     connections: int
     tls: Credentials = None  # TLS 1.3 with HTTP/2 on the port; None: plain
     origin: int = 0  # port of the server that has the site, which is to be cached; 0: none
+    script: str = ""  # of bench/scripts/, without suffix; "": none
+    scripts: int = 1  # so many in a row
 
 
 class Contestant:
@@ -60,6 +65,7 @@ class Contestant:
     package = ""
     does_tls = True
     does_cache = False
+    does_scripts = False
 
     def __init__(self, binary):
         self.binary = binary
@@ -95,6 +101,7 @@ class Tarn(Contestant):
     """This project's server, on one of its two event loops."""
 
     does_cache = True
+    does_scripts = True
 
     def __init__(self, binary, loop):
         super().__init__(binary)
@@ -119,8 +126,13 @@ class Tarn(Contestant):
         if setup.origin:
             command = ["cache"]
             what = ["--cache-dir", str(scratch / "cache"), "--upstream-allow", "127.0.0.0/8"]
+        plugins = [f"--plugin={SCRIPTS}/{setup.script}.c"] * setup.scripts if setup.script else []
         return [self.binary, *command, *listen, "--threads", str(setup.workers), "--io", self.loop,
-                "--access-log", "off", *what]
+                "--access-log", "off", *plugins, *what]
+
+    def signed(self, path):
+        """The path with what bench/scripts/signed.c wants."""
+        return sign(path, "sha256")
 
     def target(self, setup, path):
         if setup.origin:
@@ -129,6 +141,7 @@ class Tarn(Contestant):
 
 
 NGINX_CONFIG = """\
+{modules}
 daemon off;
 worker_processes {workers};
 worker_rlimit_nofile {files};
@@ -150,11 +163,13 @@ http {{
     uwsgi_temp_path {scratch}/uwsgi;
     scgi_temp_path {scratch}/scgi;
     {cache}
+    {shared}
     server {{
         listen 127.0.0.1:{port} {listen}backlog=4096;
         root {site};
         {tls}
         {cached}
+        {script}
         location = /health {{
             default_type application/json;
             return 200 '{{"status":"healthy","timestamp":"$msec"}}';
@@ -182,6 +197,19 @@ location / {{
             proxy_cache_lock on;
         }}"""
 
+NGINX_MODULES = """\
+load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+"""
+
+
+def sign(path, digest):
+    """A path with its signature and expiry, an hour from now."""
+    expires = str(int(time.time()) + 3600)
+    mac = hmac.new(SIGNING_KEY, (path + expires).encode("ascii"), digest)
+    return f"{path}?expires={expires}&sig={mac.hexdigest()}"
+
+
 # Ways to send a file; which one costs least depends on its size.
 NGINX_SENDING = {
     "sendfile": "sendfile on; tcp_nopush off;",
@@ -198,6 +226,7 @@ class Nginx(Contestant):
     # Memory for connections is taken at start, so it gets as many as the workload needs, not more.
     CONNECTIONS_MIN = 1024
     does_cache = True
+    does_scripts = True
 
     def __init__(self, binary, sending="sendfile"):
         super().__init__(binary)
@@ -215,9 +244,22 @@ class Nginx(Contestant):
             tls=NGINX_TLS.format(cert=setup.tls.cert, key=setup.tls.key) if setup.tls else "",
             cache=NGINX_CACHE.format(scratch=scratch) if setup.origin else "",
             cached=NGINX_CACHED.format(origin=setup.origin) if setup.origin else "",
+            modules=NGINX_MODULES if setup.script else "",
+            shared="lua_shared_dict state 10m;" if setup.script else "",
+            script=self.script(setup.script) if setup.script else "",
             worker_connections=max(self.CONNECTIONS_MIN, setup.connections * 5 // 4)),
             encoding="utf-8")
         return [self.binary, "-p", str(scratch), "-e", "stderr", "-c", str(config)]
+
+    @staticmethod
+    def script(name):
+        """A location for everything; a script without a Lua side is nothing there."""
+        text = SCRIPTS / f"{name}.lua"
+        body = text.read_text(encoding="utf-8") if text.exists() else ""
+        return f"location / {{\n{body}}}"
+
+    def signed(self, path):
+        return sign(path, "sha1")
 
 
 CADDY_CONFIG = """\

@@ -11,6 +11,7 @@ something else than the probed response cannot look fast.
 import functools
 import http.server
 import json
+import os
 import re
 import socket
 import ssl
@@ -75,9 +76,11 @@ def header_of(head, name):
     return None
 
 
-def get(port, path, headers=(), ca_file=None):
+def get(port, path, headers=(), ca_file=None, post=""):
     """One HTTP/1.1 exchange, over TLS 1.3 when there is a CA file to verify the server by."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
+    method = "POST" if post else "GET"
+    length = [f"Content-Length: {len(post)}"] if post else []
+    lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, *length, "", post]
     with socket.create_connection(("127.0.0.1", port), timeout=RECV_SECONDS) as connection:
         if ca_file:
             connection = secured(connection, ca_file)
@@ -122,12 +125,18 @@ class Origin:
         self.thread.join()
 
 
-def probe(server, workload):
+def target_of(server, workload):
+    """What is asked for; the same in all of a turn."""
+    if workload.signed:
+        return server.contestant.signed(workload.path)
+    return server.contestant.target(server.setup, workload.path)
+
+
+def probe(server, workload, target):
     """Checks that the server answers as the workload expects; returns (request headers to send,
     length of the whole response)."""
     headers = []
     ca_file = server.setup.tls.cert if server.setup.tls else None
-    target = server.contestant.target(server.setup, workload.path)
     if workload.status == 304:
         etag = header_of(get(server.port, target, (), ca_file)[0], "etag")
         if not etag:
@@ -135,7 +144,7 @@ def probe(server, workload):
         headers = [f"If-None-Match: {etag}"]
     if workload.cached:  # the first answer, from the origin, has other header lines
         get(server.port, target, headers, ca_file)
-    head, body, length = get(server.port, target, headers, ca_file)
+    head, body, length = get(server.port, target, headers, ca_file, workload.post)
     status = int(head.split(None, 2)[1])
     if status != workload.status:
         raise BenchError(f"{server.contestant.name}: {workload.path}: status {status}, "
@@ -232,6 +241,7 @@ class Bench:
         site, file = self.sites.of(workload)
         return Setup(site=site, file=file, status=workload.status, workers=len(cpus), cpus=cpus,
                      connections=workload.connections, origin=origin,
+                     script=workload.script, scripts=workload.scripts,
                      tls=self.options.credentials if workload.tls else None)
 
     def turn(self, contestant, workload, seconds):
@@ -263,10 +273,10 @@ class Bench:
         return {"idle_pss_kib": default_kib, "ready_pss_kib": ready_kib, "pss_kib": held_kib,
                 "growth_kib": growth, "bytes_per_connection": growth * 1024 / workload.connections}
 
-    def _generator(self, server, workload, headers, seconds):
+    def _generator(self, server, workload, target, headers, seconds):
         """The command line of the generator, and the function that reads what it prints."""
         port, tools = server.port, self.options.tools
-        url = f"://127.0.0.1:{port}{server.contestant.target(server.setup, workload.path)}"
+        url = f"://127.0.0.1:{port}{target}"
         if workload.kind == "handshake":
             return [tools["handshakes"], str(port), str(workload.connections), str(seconds),
                     "resumed" if workload.resumed else "full"], parse_bench
@@ -278,12 +288,13 @@ class Bench:
                 "--timeout", WRK_TIMEOUT, "-s", str(WRK_SCRIPT), *header_options,
                 ("https" if workload.tls else "http") + url], parse_bench
 
-    def _generate(self, server, workload, headers, seconds, on_wait=None):
+    def _generate(self, server, workload, target, headers, seconds, on_wait=None):
         """The generator's totals; `on_wait(process)` runs meanwhile."""
-        argv, parse = self._generator(server, workload, headers, seconds)
+        argv, parse = self._generator(server, workload, target, headers, seconds)
+        environment = dict(self.options.generator_env or os.environ, BENCH_POST=workload.post)
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True,
-                              env=self.options.generator_env,
+                              env=environment,
                               preexec_fn=child_setup((self.options.load_cpu,))) as process:
             try:
                 if on_wait:
@@ -298,11 +309,12 @@ class Bench:
         return parse(output)
 
     def _load(self, server, workload, seconds):
-        headers, response_len = probe(server, workload)
+        target = target_of(server, workload)
+        headers, response_len = probe(server, workload, target)
         if workload.kind != "load":
             response_len = {"h2": workload.body_len, "handshake": 0}[workload.kind]
         name = server.contestant.name
-        warm = self._generate(server, workload, headers, self.options.warmup)
+        warm = self._generate(server, workload, target, headers, self.options.warmup)
         check_totals(name, warm, workload, response_len)
         time.sleep(SETTLE_SECONDS)
 
@@ -310,7 +322,7 @@ class Bench:
         pss = PssSampler(pids, seconds, bool(workload.memory_limit))
         cpu_before = procfs.cpu_ns(pids)
         busy_before = procfs.core_busy_ns(self.options.server_cpu)
-        totals = self._generate(server, workload, headers, seconds, pss.sample_while)
+        totals = self._generate(server, workload, target, headers, seconds, pss.sample_while)
         time.sleep(SETTLE_SECONDS)
         cpu = procfs.cpu_ns(pids) - cpu_before
         busy = procfs.core_busy_ns(self.options.server_cpu) - busy_before
@@ -323,7 +335,7 @@ class Bench:
                             "cgroup_peak_bytes": server.group.peak_bytes() if server.group else 0})
 
     def _idle_kib(self, server, workload):
-        probe(server, workload)
+        probe(server, workload, target_of(server, workload))
         time.sleep(MEMORY_SETTLE_SECONDS)
         return procfs.pss_kib(server.pids())
 

@@ -11,7 +11,8 @@ class Workload:
     """One measurement. `kind` is load (wrk), h2 (h2load, `streams` at a time on each connection),
     handshake (`connections` at a time, TLS and nothing else), idle (memory of a server that just
     started) or held (memory growth by `connections` idle keep-alive connections). `cached`: the
-    file lies on another server, and the one that is measured has it in its cache."""
+    file lies on another server, and the one that is measured has it in its cache. `script`: a
+    request script of bench/scripts/, .c for tarn and .lua for nginx, `scripts` of them in a row."""
 
     name: str
     title: str
@@ -22,6 +23,10 @@ class Workload:
     kind: str = "load"
     tls: bool = False
     cached: bool = False
+    script: str = ""
+    scripts: int = 1
+    signed: bool = False  # the path gets a query with a signature
+    post: str = ""  # body of a POST request
     resumed: bool = False  # handshakes
     streams: int = 1
     memory_limit: int = 0  # bytes, 0: none
@@ -62,6 +67,11 @@ def _cached(name, path, body_len, **more):
                     body_len, cached=True, **more)
 
 
+def _script(name, title, path="/174.html", body_len=174, script=None, **more):
+    return Workload(f"script-{name}", title, path, body_len, tls=True, script=script or name,
+                    **more)
+
+
 def _handshake(name, title, **more):
     return Workload(name, title, "/174.html", 174, connections=20, kind="handshake", tls=True,
                     bar=1.2, goal=1.5, **more)
@@ -93,6 +103,16 @@ _TABLE = (
     _cached("174B", "/174.html", 174),
     _cached("100KB", "/100k.txt", 100 * 1024, bar=1.3),
     _cached("10MB", "/10m.bin", 10 * MEGABYTE, bar=1.0),
+    _script("header", "two headers on a file of 174 bytes, by a script", bar=2.0, goal=2.7),
+    _script("json", "a JSON answer by a script", "/json", 0, bar=1.8, goal=2.2),
+    _script("kv", "a counter in shared memory, by a script", "/kv", 0, bar=1.5),
+    _script("signed", "a signed link is checked by a script", signed=True, bar=1.5),
+    _script("rate", "a rate limit by client, by a script", bar=1.5),
+    _script("jsonbody", "a JSON body is read by a script", "/post", 0, bar=1.5,
+            post='{"user":{"name":"Grace Hopper","roles":["admin","editor"],"age":85},'
+                 '"tags":["a","b","c"],"active":true,"score":12.5}'),
+    _script("none10", "ten scripts that do nothing, before a file of 174 bytes", script="nothing",
+            scripts=10),
     _handshake("handshake-full", "full TLS 1.3 handshakes, ECDSA P-256"),
     _handshake("handshake-resumed", "TLS 1.3 handshakes resumed by ticket", resumed=True),
     # The goal is 4 MB, written as the ratio to the 6.9 MB that nginx takes with two workers.
@@ -115,6 +135,8 @@ GROUPS = {
     "tls": ("tls-174B", "tls-100KB", "tls-10KB", "tls-1MB", "held-tls"),
     "h2": ("h2-174B", "h2-100KB", "h2-10KB"),
     "handshake": ("handshake-full", "handshake-resumed"),
+    "script": ("script-header", "script-json", "script-kv", "script-signed", "script-rate",
+               "script-jsonbody", "script-none10"),
     "cache": ("cache-174B", "cache-100KB", "cache-10MB"),
 }
 # Not longer than half an hour: of TLS and HTTP/2 only what changes first when something is wrong.

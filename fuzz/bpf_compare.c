@@ -11,30 +11,41 @@
 
 /* One program lives for long; only what a script brings, its instructions and what was made of
  * them, is put into it for each script, and the engine for each run. Each engine has a pool, and so
- * a slot, of its own. So slots are used again and again, as in a server, and the costs of a script
- * are the checker's, the translator's and its own.
+ * a slot, of its own. So slots are used again and again, as in a server (now and then they are
+ * new), and the costs of a script are the checker's, the translator's and its own.
  *
  * With fuel every poll is a call. A script that ends before its fuel does is run once more, by
  * machine code without fuel, where polls are only looked at, and yield when something asked for
  * that: here the start and a helper.
  */
-enum { WAITS_MAX = 12, NOTHING = 0x05 /* a jump of 0 */ };
+enum {
+    WAITS_MAX = 12,
+    SLOT_LIFE = 256,
+    NESTED_MAX = 6, /* in a run, in and after each other */
+    NESTED_FUEL = 40,
+    NOTHING = 0x05, /* a jump of 0 */
+};
 
 enum { INTERP, JIT, JIT_YIELDING, SIDES };
 static const char *const names[] = {"interpreter", "machine code", "machine code, yielding"};
 
-/* What helpers were called with; bpf_user. */
+/* What helpers were called with. */
 struct trace {
     uint64_t digest;
     uint64_t calls;
+    uint64_t nested_runs, out_of_fuel; /* of those, in their fuel */
 };
 
+/* bpf_user */
 struct side {
     const char *name;
     bool has_fuel;
     bpf_engine_fn *engine;
     struct bpf_pool *pool;
-    struct bpf_run *run; /* NULL: not run */
+    struct bpf_run *run;              /* NULL: not run */
+    struct bpf_run *open[NESTED_MAX]; /* nested runs that are not over, the innermost last */
+    unsigned open_count;
+    const struct bpf_compare *compare;
     struct trace trace;
     enum bpf_outcome outcome;
     unsigned waits, yields;
@@ -44,10 +55,46 @@ struct bpf_compare {
     struct bpf_worker *worker;
     struct bpf_program *program;
     struct side sides[SIDES];
+    uint64_t scripts;
     struct bpf_compare_stats stats;
     char ro[BPF_GEN_RO_LEN], data[BPF_GEN_DATA_LEN];
     char args[BPF_ARGS_LEN];
 };
+
+/* --- new runs --- */
+
+static bool
+is_zero(const char *bytes, size_t len)
+{
+    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
+}
+
+/* What a run finds: nothing of those before it. */
+static bool
+is_clean(const struct bpf_compare *compare, const struct bpf_run *run)
+{
+    const char *base = run->cage.base, *data = base + BPF_GEN_DATA_OFF;
+    return is_zero(base + run->cage.stack_open, run->cage.args_open - run->cage.stack_open) &&
+           memcmp(base + BPF_RO_BASE, compare->ro, BPF_GEN_RO_LEN) == 0 &&
+           memcmp(data, compare->data, BPF_GEN_DATA_LEN) == 0 &&
+           is_zero(data + BPF_GEN_DATA_LEN, BPF_GEN_DATA_PAGES - BPF_GEN_DATA_LEN);
+}
+
+static struct bpf_run *
+new_run(struct side *side, const uint64_t args[BPF_GEN_ARGS], uint32_t fuel)
+{
+    struct bpf_run *run = bpf_run_new(side->pool, 0, side);
+    must(run);
+    if (!is_clean(side->compare, run)) {
+        fprintf(stderr, "bpf_compare: %s: the slot shows something of an earlier run\n",
+                side->name);
+        abort();
+    }
+    bpf_run_set_args(run, args, BPF_GEN_ARGS);
+    run->fuel_left = fuel;
+    run->poll = 1;
+    return run;
+}
 
 /* --- helpers --- */
 
@@ -62,7 +109,8 @@ mixed(uint64_t digest, uint64_t value)
 static uint64_t
 note(struct bpf_run *run, unsigned helper, const uint64_t words[BPF_GEN_ARGS])
 {
-    struct trace *trace = bpf_user(run);
+    struct side *side = bpf_user(run);
+    struct trace *trace = &side->trace;
     uint64_t digest = mixed(helper, run->insn);
     for (unsigned i = 0; i < BPF_GEN_ARGS; i++)
         digest = mixed(digest, words[i]);
@@ -128,10 +176,46 @@ helper_copy(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, str
     return mixed(result, value);
 }
 
+/* What has become of a nested run, its registers and its frame among it. */
+static uint64_t
+digest_of(const struct bpf_run *run)
+{
+    const char *frame = run->cage.base + BPF_STACK_TOP - BPF_FRAME_LEN;
+    uint64_t digest = run->outcome, word;
+    if (run->outcome == BPF_DONE)
+        digest = mixed(digest, bpf_run_result(run));
+    else
+        digest = mixed(digest, mixed(bpf_run_trap(run).kind, bpf_run_trap(run).insn));
+    for (unsigned at = 0; at < BPF_FRAME_LEN; at += sizeof word) {
+        memcpy(&word, frame + at, sizeof word);
+        digest = mixed(digest, word);
+    }
+    return digest;
+}
+
+static uint64_t
+helper_nest(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+    struct side *side = bpf_user(run);
+    uint64_t result = NOTE(BPF_GEN_NEST);
+    if (side->trace.nested_runs == NESTED_MAX)
+        return result;
+    struct bpf_run *callee = new_run(side, (const uint64_t[]){r1, r2, r3, r4, r5}, NESTED_FUEL);
+    side->trace.nested_runs++;
+    side->open[side->open_count++] = callee;
+    if (bpf_run_nested(run, callee) == BPF_TRAPPED && bpf_run_trap(callee).kind == BPF_TRAP_CPU)
+        side->trace.out_of_fuel++;
+    side->open_count--;
+    result = mixed(result, digest_of(callee));
+    bpf_run_free(callee);
+    return result;
+}
+
 static const struct bpf_helper helpers[BPF_GEN_HELPERS] = {
     [BPF_GEN_MIX] = {"mix", helper_mix},    [BPF_GEN_WRITE] = {"write", helper_write},
     [BPF_GEN_READ] = {"read", helper_read}, [BPF_GEN_TRAP] = {"trap", helper_trap},
     [BPF_GEN_WAIT] = {"wait", helper_wait}, [BPF_GEN_COPY] = {"copy", helper_copy},
+    [BPF_GEN_NEST] = {"nest", helper_nest},
 };
 static const struct bpf_helper_table table = {helpers, BPF_GEN_HELPERS};
 
@@ -192,14 +276,21 @@ make_object(struct bpf_object *object, const struct bpf_compare *compare)
 }
 
 static int
-open_side(struct bpf_compare *compare, unsigned number, uint64_t fuel, struct error *error)
+open_pool(struct bpf_compare *compare, struct side *side, struct error *error)
 {
-    struct bpf_budget budget = {.fuel = fuel};
-    struct side *side = &compare->sides[number];
-    side->name = names[number];
-    side->has_fuel = fuel != 0;
-    side->engine = number == INTERP ? bpf_interp : bpf_jit_run;
+    struct bpf_budget budget = {.fuel = side->has_fuel ? UINT32_MAX : 0};
     return bpf_pool_new(&side->pool, compare->worker, compare->program, &budget, error);
+}
+
+/* A slot that was used keeps more of its memory open than a new one. */
+static void
+renew_slots(struct bpf_compare *compare)
+{
+    for (unsigned i = 0; i < SIDES; i++) {
+        struct error error;
+        bpf_pool_free(compare->sides[i].pool);
+        must(open_pool(compare, &compare->sides[i], &error) == 0);
+    }
 }
 
 static int
@@ -210,11 +301,18 @@ open_all(struct bpf_compare *compare, struct error *error)
     struct bpf_object object;
     make_object(&object, compare);
     if (bpf_program_new(&compare->program, &object, &config, error) < 0 ||
-        bpf_worker_new(&compare->worker, NULL, error) < 0 ||
-        open_side(compare, INTERP, UINT32_MAX, error) < 0 ||
-        open_side(compare, JIT, UINT32_MAX, error) < 0)
+        bpf_worker_new(&compare->worker, NULL, error) < 0)
         return -1;
-    return open_side(compare, JIT_YIELDING, 0, error);
+    for (unsigned i = 0; i < SIDES; i++) {
+        struct side *side = &compare->sides[i];
+        side->name = names[i];
+        side->compare = compare;
+        side->has_fuel = i != JIT_YIELDING;
+        side->engine = i == INTERP ? bpf_interp : bpf_jit_run;
+        if (open_pool(compare, side, error) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 struct bpf_compare *
@@ -302,22 +400,12 @@ load_script(struct bpf_program *program, const struct bpf_gen *gen)
 
 /* --- running --- */
 
-static bool
-is_zero(const char *bytes, size_t len)
+static void
+give_args(struct bpf_run *run, const char *args, uint32_t len)
 {
-    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
-}
-
-/* What a run finds: nothing of those before it. */
-static bool
-is_clean(const struct bpf_compare *compare, const struct bpf_run *run)
-{
-    const char *base = run->cage.base, *data = base + BPF_GEN_DATA_OFF;
-    return is_zero(base + run->cage.stack_open, BPF_STACK_TOP - run->cage.stack_open) &&
-           is_zero(base + BPF_ARGS, BPF_ARGS_LEN) &&
-           memcmp(base + BPF_RO_BASE, compare->ro, BPF_GEN_RO_LEN) == 0 &&
-           memcmp(data, compare->data, BPF_GEN_DATA_LEN) == 0 &&
-           is_zero(data + BPF_GEN_DATA_LEN, BPF_GEN_DATA_PAGES - BPF_GEN_DATA_LEN);
+    void *to = bpf_run_args(run, len);
+    must(to);
+    memcpy(to, args, len);
 }
 
 static void
@@ -326,18 +414,9 @@ run_side(struct bpf_compare *compare, struct side *side, const struct bpf_gen *g
     side->trace = (struct trace){0};
     side->waits = side->yields = 0;
     compare->program->engine = side->engine;
-    side->run = bpf_run_new(side->pool, 0, &side->trace);
-    must(side->run);
-    if (!is_clean(compare, side->run)) {
-        fprintf(stderr, "bpf_compare: %s: the slot shows something of an earlier run\n",
-                side->name);
-        abort();
-    }
-    bpf_run_set_args(side->run, gen->args, BPF_GEN_ARGS);
+    side->run = new_run(side, gen->args, gen->fuel);
     if (gen->args_len)
-        memcpy(bpf_run_args(side->run, gen->args_len), compare->args, gen->args_len);
-    side->run->fuel_left = gen->fuel;
-    side->run->poll = 1;
+        give_args(side->run, compare->args, gen->args_len);
     do {
         side->outcome = bpf_run_go(side->run);
         side->waits += side->outcome == BPF_WAITING;
@@ -360,34 +439,30 @@ first_difference(const char *a, const char *b, size_t len)
     return at;
 }
 
-/* What is not open of the stack was never written: it must be 0 where only one side opened it. */
+/* What is not open of stack and arguments was never written: where only one side opened it, it must
+ * be 0. */
 static int64_t
-stack_difference(const struct bpf_run *a, const struct bpf_run *b)
+open_difference(const struct bpf_run *a, const struct bpf_run *b)
 {
-    const struct bpf_run *more = a->cage.stack_open < b->cage.stack_open ? a : b;
-    uint32_t low = more->cage.stack_open,
-             both = more == a ? b->cage.stack_open : a->cage.stack_open;
-    if (!is_zero(more->cage.base + low, both - low))
-        return low;
-    uint32_t len = BPF_STACK_TOP - both;
-    size_t at = first_difference(a->cage.base + both, b->cage.base + both, len);
-    return at == len ? -1 : (int64_t)(both + at);
+    const struct bpf_cage *lower = a->cage.stack_open < b->cage.stack_open ? &a->cage : &b->cage;
+    const struct bpf_cage *upper = a->cage.args_open > b->cage.args_open ? &a->cage : &b->cage;
+    uint32_t low = (lower == &a->cage ? b : a)->cage.stack_open;
+    uint32_t end = (upper == &a->cage ? b : a)->cage.args_open;
+    if (!is_zero(lower->base + lower->stack_open, low - lower->stack_open))
+        return lower->stack_open;
+    if (!is_zero(upper->base + end, upper->args_open - end))
+        return end;
+    size_t at = first_difference(a->cage.base + low, b->cage.base + low, end - low);
+    return at == end - low ? -1 : (int64_t)(low + at);
 }
 
 /* An address at which they differ, or -1. */
 static int64_t
 memory_difference(const struct bpf_run *a, const struct bpf_run *b)
 {
-    static const struct {
-        uint32_t start, len;
-    } areas[] = {{BPF_ARGS, BPF_ARGS_LEN}, {BPF_GEN_DATA_OFF, BPF_GEN_DATA_PAGES}};
-    for (unsigned i = 0; i < 2; i++) {
-        uint32_t start = areas[i].start, len = areas[i].len;
-        size_t at = first_difference(a->cage.base + start, b->cage.base + start, len);
-        if (at < len)
-            return (int64_t)(start + at);
-    }
-    return stack_difference(a, b);
+    size_t at = first_difference(a->cage.base + BPF_GEN_DATA_OFF, b->cage.base + BPF_GEN_DATA_OFF,
+                                 BPF_GEN_DATA_PAGES);
+    return at < BPF_GEN_DATA_PAGES ? (int64_t)(BPF_GEN_DATA_OFF + at) : open_difference(a, b);
 }
 
 static bool
@@ -442,7 +517,8 @@ static void
 print_word(FILE *out, const struct side *side, int64_t at)
 {
     uint64_t value = 0;
-    if (at >= side->run->cage.stack_open)
+    if (at >= side->run->cage.stack_open &&
+        (at < side->run->cage.args_open || at >= BPF_GEN_DATA_OFF))
         memcpy(&value, side->run->cage.base + (at & ~7), sizeof value);
     fprintf(out, "  %s has 0x%016" PRIx64 "\n", side->name, value);
 }
@@ -474,6 +550,7 @@ count(struct bpf_compare *compare, const struct bpf_gen *gen)
     stats->yields += compare->sides[JIT_YIELDING].yields;
     stats->polls += gen->fuel - side->run->fuel_left;
     stats->helper_calls += side->trace.calls;
+    stats->nested_runs += side->trace.nested_runs;
     stats->done += side->outcome == BPF_DONE;
     stats->left_waiting += side->outcome == BPF_WAITING;
     if (side->outcome == BPF_TRAPPED)
@@ -492,10 +569,22 @@ run_and_compare(struct bpf_compare *compare, const struct bpf_gen *gen)
         return false;
     bool used_up = sides[INTERP].outcome == BPF_TRAPPED &&
                    bpf_run_trap(sides[INTERP].run).kind == BPF_TRAP_CPU;
-    if (used_up)
+    if (used_up || sides[INTERP].trace.out_of_fuel)
         return true;
     run_side(compare, &sides[JIT_YIELDING], gen);
     return is_same(&sides[INTERP], &sides[JIT_YIELDING]);
+}
+
+/* Those of a nest that was left waiting are freed from its middle on. */
+static void
+free_runs(struct side *side)
+{
+    unsigned middle = side->open_count / 2;
+    for (unsigned i = 0; i < side->open_count; i++)
+        bpf_run_free(side->open[(middle + i) % side->open_count]);
+    bpf_run_free(side->run);
+    side->open_count = 0;
+    side->run = NULL;
 }
 
 enum bpf_compare_result
@@ -505,13 +594,13 @@ bpf_compare(struct bpf_compare *compare, const struct bpf_gen *gen, FILE *out)
         compare->stats.refused[gen->kind]++;
         return BPF_COMPARE_REFUSED;
     }
+    if (++compare->scripts % SLOT_LIFE == 0)
+        renew_slots(compare);
     bool same = run_and_compare(compare, gen);
     if (!same && out)
         print_difference(out, compare->sides);
     count(compare, gen);
-    for (unsigned i = 0; i < SIDES; i++) {
-        bpf_run_free(compare->sides[i].run);
-        compare->sides[i].run = NULL;
-    }
+    for (unsigned i = 0; i < SIDES; i++)
+        free_runs(&compare->sides[i]);
     return same ? BPF_COMPARE_SAME : BPF_COMPARE_DIFFERENT;
 }

@@ -2,9 +2,9 @@
  * both did the same.
  *
  * Compared are: the outcome and result; of a trap its kind, instruction and text; how often it
- * waited; what helpers were called, at which instruction and with which arguments; and all memory
- * of the script, in which the registers are at its end. Before each run the slot must show nothing
- * of the runs before it.
+ * waited; what helpers were called, at which instruction and with which arguments; the same of runs
+ * that are nested in it; and all memory of the script, in which the registers are at its end.
+ * Before each run the slot must show nothing of the runs before it.
  *
  * One thread. A fault or an endless loop of machine code ends the process: callers that want to go
  * on use one for each script.
@@ -25,7 +25,7 @@ struct bpf_compare_stats {
     uint64_t refused[BPF_GEN_KIND_COUNT];  /* by the checker */
     uint64_t done, left_waiting;           /* by outcome; those that trapped: */
     uint64_t traps[BPF_TRAP_COUNT];
-    uint64_t waits, yields, polls, helper_calls;
+    uint64_t waits, yields, polls, helper_calls, nested_runs;
     uint64_t insns[BPF_OP_COUNT]; /* in the programs that were run, by what they do */
 };
 

@@ -49,6 +49,7 @@ enum {
     BPF_GEN_TRAP,  /* traps when r1 is a multiple of 16 */
     BPF_GEN_WAIT,  /* waits once or twice, by r1 */
     BPF_GEN_COPY,  /* 8 bytes from r1 to r2, which must be apart */
+    BPF_GEN_NEST,  /* the script once more, with the same r1 to r5, as a nested run; not often */
     BPF_GEN_HELPERS,
 };
 

@@ -211,8 +211,8 @@ print_stats(const struct progress *progress, uint64_t seconds)
     for (unsigned i = 0; i < BPF_TRAP_COUNT; i++)
         printf(" %s %" PRIu64, traps[i], stats->traps[i]);
     printf("\nwaits %" PRIu64 ", yields %" PRIu64 ", polls %" PRIu64 ", helper calls %" PRIu64
-           "\ninstructions in scripts:",
-           stats->waits, stats->yields, stats->polls, stats->helper_calls);
+           ", nested runs %" PRIu64 "\ninstructions in scripts:",
+           stats->waits, stats->yields, stats->polls, stats->helper_calls, stats->nested_runs);
     for (unsigned op = 1; op < BPF_OP_COUNT; op++) {
         for (unsigned i = 0; i < 256; i++) {
             if (bpf_opcodes[i].op == op) {
@@ -237,24 +237,24 @@ parse(struct options *options, int argc, char **argv)
 {
     const struct {
         const char *name;
-        uint64_t *value;
-    } numbers[] = {{"--seed", &options->seed},
-                   {"--first", &options->first},
-                   {"--count", &options->count},
-                   {"--seconds", &options->seconds}};
+        uint64_t *number; /* the next argument; or else */
+        bool *flag;
+    } list[] = {
+        {"--seed", &options->seed, NULL},   {"--first", &options->first, NULL},
+        {"--count", &options->count, NULL}, {"--seconds", &options->seconds, NULL},
+        {"--small", NULL, &options->small}, {"--list", NULL, &options->list},
+    };
+    enum { COUNT = sizeof list / sizeof list[0] };
     for (int i = 1; i < argc; i++) {
-        bool known = false;
-        for (unsigned n = 0; n < 4 && i + 1 < argc && !known; n++) {
-            known = strcmp(argv[i], numbers[n].name) == 0;
-            if (known)
-                *numbers[n].value = strtoull(argv[++i], NULL, 10);
-        }
-        if (known)
-            continue;
-        options->small |= strcmp(argv[i], "--small") == 0;
-        options->list |= strcmp(argv[i], "--list") == 0;
-        if (strcmp(argv[i], "--small") != 0 && strcmp(argv[i], "--list") != 0)
+        unsigned n = 0;
+        while (n < COUNT && strcmp(argv[i], list[n].name) != 0)
+            n++;
+        if (n == COUNT || (list[n].number && i + 1 == argc))
             return false;
+        if (list[n].number)
+            *list[n].number = strtoull(argv[++i], NULL, 10);
+        else
+            *list[n].flag = true;
     }
     return true;
 }

@@ -1,4 +1,5 @@
-"""The documents cannot rot: what README.md and docs/manual.md show is run, and every option has its entry.
+"""The documents cannot rot: what README.md, docs/manual.md and docs/scripting.md show is run; every option and every
+helper of scripts has its entry.
 
 A fenced block with the info string `sh run` is run; the blocks of one section form one script, in an empty directory, with
 tarn on the PATH. A block `text output` behind it is what the commands print to standard output, a block `text log` is lines
@@ -17,8 +18,9 @@ import pytest
 
 from harness.binary import REPORT, ROOT, TARN, clean_environment, run_tarn
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "manual.md"]
 MANUAL = ROOT / "docs" / "manual.md"
+SCRIPTING = ROOT / "docs" / "scripting.md"
+DOCUMENTS = [ROOT / "README.md", MANUAL, SCRIPTING]
 PORTS = ("8080", "9090")
 MARK = "\x01"  # written to both streams behind each block
 SCRIPT_SECONDS = 60
@@ -51,6 +53,7 @@ VARYING = [
     (r" \d\.\d{6} ", " SECONDS "),
     (r"in \d+\.\d ms", "in N ms"),
     (r"CPU  \d+\.\d (us|ms), .*", "CPU  N"),
+    (r"^cpu +\d+\.\d us$", "cpu N us"),
     (r"(\(|; )/\S*/(\w+\.c:\d)", r"\1\2"),  # as clang writes names of files
     (r"\d+ workers? on (io_uring|epoll)( \(.*\))?", "N workers"),
     (r"http://(\[::\]|0\.0\.0\.0):", "http://ANY:"),
@@ -62,6 +65,7 @@ class Section:
     """The runnable blocks below one heading: [commands, expected output or None, expected log]."""
 
     def __init__(self, document, title):
+        self.document = document
         self.name = f"{document.name}: {title}"
         self.blocks = []
 
@@ -92,7 +96,7 @@ def sections(document):
 
 def normalised(text):
     for pattern, name in VARYING:
-        text = re.sub(pattern, name, text)
+        text = re.sub(pattern, name, text, flags=re.M)
     return text.replace("\r", "")
 
 
@@ -123,6 +127,8 @@ def run_section(section, folder):
     (folder / "bin").mkdir()
     (folder / "bin" / "tarn").symlink_to(os.path.abspath(TARN))
     (folder / "work").mkdir()
+    if section.document == SCRIPTING:  # its recipes are there
+        (folder / "work" / "examples").symlink_to(ROOT / "examples")
     with open(folder / "log", "wb+") as log:
         process = subprocess.Popen(
             ["bash", "-c", script],
@@ -253,6 +259,15 @@ def test_metrics_are_all_in_the_manual():
     names = set(re.findall(r'"(tarn_[a-z_]+)"', source))
     shown = set(re.findall(r"`(tarn_[a-z_]+)(?:\{[a-z]+\})?` \|", MANUAL.read_text("utf-8")))
     assert names == shown
+
+
+def test_helpers_of_scripts_are_all_in_their_manual():
+    header = (ROOT / "src" / "script" / "helpers.h").read_text("utf-8")
+    names = re.findall(r"^    X\((zs_\w+), \d\)", header, re.M)
+    text = SCRIPTING.read_text("utf-8").split("\n## Helpers\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`zs_.*?) \|", text, re.M)
+    shown = [name for row in rows for name in re.findall(r"`(zs_\w+)`", row)]
+    assert sorted(shown) == sorted(names)
 
 
 def test_no_path_of_one_machine():

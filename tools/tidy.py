@@ -18,6 +18,7 @@ ONLY_IN = {  # header, or folder of headers -> the folder whose files alone may 
     "sys/epoll.h": "io",
     "ares.h": "io",
     "sqlite3.h": "cache",
+    "maxminddb.h": "script",
     "zlib.h": "site",
     "zstd.h": "site",
     "brotli/encode.h": "site",

@@ -88,6 +88,93 @@ sloppy_forms_are_refused(void **state)
     }
 }
 
+/* Encodes and decodes in blocks of exactly their size; decodes in place too. */
+static void
+round_trip(enum base64_form form, const char *bytes, size_t len, const char *expected)
+{
+    size_t text_len = base64_encoded_len(form, len), back_len;
+    char *from = malloc(len ? len : 1), *text = malloc(text_len ? text_len : 1);
+    memcpy(from, bytes, len);
+    base64_encode(form, str_make(from, len), text);
+    if (expected) {
+        assert_int_equal(text_len, strlen(expected));
+        assert_memory_equal(text, expected, text_len);
+    }
+    assert_true(base64_decoded_len(form, str_make(text, text_len), &back_len));
+    assert_int_equal(back_len, len);
+    char *back = malloc(len ? len : 1);
+    assert_true(base64_decode_form(form, str_make(text, text_len), back));
+    assert_memory_equal(back, bytes, len);
+    assert_true(base64_decode_form(form, str_make(text, text_len), text));
+    assert_memory_equal(text, bytes, len);
+    free(back);
+    free(from);
+    free(text);
+}
+
+static void
+all_forms_are_written_and_read(void **state)
+{
+    static const char *const cases[][5] = {
+        /* bytes, then by form */
+        {"", "", "", "", ""},
+        {"f", "Zg==", "Zg", "Zg==", "Zg"},
+        {"fo", "Zm8=", "Zm8", "Zm8=", "Zm8"},
+        {"foo", "Zm9v", "Zm9v", "Zm9v", "Zm9v"},
+        {"foob", "Zm9vYg==", "Zm9vYg", "Zm9vYg==", "Zm9vYg"},
+        {"\xfb\xff\xbf", "+/+/", "+/+/", "-_-_", "-_-_"},
+        {"\xff\xff", "//8=", "//8", "__8=", "__8"},
+    };
+    for (enum base64_form form = 0; form < BASE64_FORM_COUNT; form++) {
+        char bytes[256];
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            round_trip(form, cases[i][0], strlen(cases[i][0]), cases[i][1 + form]);
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (char)(i * 7 + form);
+        for (size_t len = 0; len <= sizeof bytes; len++)
+            round_trip(form, bytes, len, NULL);
+    }
+}
+
+static bool
+reads(enum base64_form form, const char *text)
+{
+    char out[16];
+    size_t len;
+    struct str s = str_from_cstr(text);
+    bool has_len = base64_decoded_len(form, s, &len);
+    bool ok = base64_decode_form(form, s, out);
+    assert_true(has_len || !ok);
+    return ok;
+}
+
+static void
+one_form_is_not_another(void **state)
+{
+    assert_false(reads(BASE64_STANDARD, "-_-_"));
+    assert_false(reads(BASE64_STANDARD_NO_PAD, "-_-_"));
+    assert_false(reads(BASE64_URL, "+/+/"));
+    assert_false(reads(BASE64_URL_NO_PAD, "+/+/"));
+    static const struct {
+        const char *text;
+        bool padded, bare;
+    } cases[] = {
+        {"Zg==", true, false},   {"Zg", false, true},        {"Zg=", false, false},
+        {"Zm8=", true, false},   {"Zm8", false, true},       {"Zm9v", true, true},
+        {"A", false, false},     {"AAAAA", false, false},    {"Z", false, false},
+        {"Zm9vZ", false, false}, {"Zh==", false, false},     {"Zh", false, false},
+        {"Zm9", false, false},   {"Zm9=", false, false},     {"Z===", false, false},
+        {"====", false, false},  {"Zg==Zg==", false, false}, {"Zg\n", false, false},
+        {" Zm9", false, false},  {"Zm9v\xc3", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (enum base64_form form = 0; form < BASE64_FORM_COUNT; form++) {
+            bool padded = form == BASE64_STANDARD || form == BASE64_URL;
+            if (reads(form, cases[i].text) != (padded ? cases[i].padded : cases[i].bare))
+                fail_msg("\"%s\" in form %d", cases[i].text, form);
+        }
+}
+
 int
 main(void)
 {
@@ -95,6 +182,8 @@ main(void)
         cmocka_unit_test(vectors_of_the_rfc),
         cmocka_unit_test(every_byte_in_every_place),
         cmocka_unit_test(sloppy_forms_are_refused),
+        cmocka_unit_test(all_forms_are_written_and_read),
+        cmocka_unit_test(one_form_is_not_another),
     };
     return cmocka_run_group_tests_name("base64", tests, NULL, NULL);
 }

@@ -110,7 +110,7 @@ parse_network(struct cidr *out, struct str text, struct error *error)
     }
     *out = (struct cidr){.bits = (uint8_t)bits, .is_ipv4 = ip.is_ipv4};
     memcpy(out->bytes, ip.bytes, ip.is_ipv4 ? 4 : 16);
-    return check_rest(out, text, error);
+    return 0;
 }
 
 int
@@ -123,7 +123,10 @@ cidr_list_add(struct cidr_list *list, struct str text, struct error *error)
         struct str item = str_trim(str_cut(&text, ','));
         if (count == CIDR_LIST_MAX)
             return error_set(error, "more than %d networks", CIDR_LIST_MAX);
-        int result = parse_network(&list->list[count], item, error);
+        struct cidr *network = &list->list[count];
+        int result = parse_network(network, item, error);
+        if (result == 0)
+            result = check_rest(network, item, error);
         if (result < 0)
             return result;
         count++;
@@ -133,17 +136,38 @@ cidr_list_add(struct cidr_list *list, struct str text, struct error *error)
 }
 
 bool
+cidr_parse(struct str text, struct cidr *out)
+{
+    struct error unused;
+    if (parse_network(out, str_trim(text), &unused) < 0)
+        return false;
+    mask_rest(out->bytes, out->is_ipv4 ? 4 : 16, out->bits);
+    return true;
+}
+
+static bool
+covers(const struct cidr *network, const struct ip *ip)
+{
+    return network->is_ipv4 == ip->is_ipv4 &&
+           prefix_matches(network->bytes, ip->bytes, network->bits);
+}
+
+bool
+cidr_has(const struct cidr *network, const struct sockaddr *address)
+{
+    struct ip ip;
+    return ip_from_sockaddr(address, &ip) && covers(network, &ip);
+}
+
+bool
 cidr_list_has(const struct cidr_list *list, const struct sockaddr *address)
 {
     struct ip ip;
     if (!ip_from_sockaddr(address, &ip))
         return false;
-    for (unsigned i = 0; i < list->count; i++) {
-        const struct cidr *network = &list->list[i];
-        if (network->is_ipv4 == ip.is_ipv4 &&
-            prefix_matches(network->bytes, ip.bytes, network->bits))
+    for (unsigned i = 0; i < list->count; i++)
+        if (covers(&list->list[i], &ip))
             return true;
-    }
     return false;
 }
 

@@ -32,6 +32,11 @@ struct cidr_list {
  * *error that does not name the option (see error_prefix), and the list as it was. */
 int cidr_list_add(struct cidr_list *list, struct str text, struct error *error) MUST_USE;
 
+/* Reads one network or address, for who knows what is meant by 10.1.2.3/8: bits behind the prefix
+ * are dropped. */
+bool cidr_parse(struct str text, struct cidr *out);
+bool cidr_has(const struct cidr *network, const struct sockaddr *address);
+
 /* Whether a network of the list covers the address. Other families than IPv4 and IPv6, unix sockets
  * above all, are never covered, nor is anything by an empty list: "empty allows all" is a rule of
  * whoever asks. The port and the zone do not count. */

@@ -277,6 +277,37 @@ ordinary_addresses(void **state)
             fail_msg("%s is guarded", cases[i]);
 }
 
+static void
+one_network_may_have_bits_behind_its_prefix(void **state)
+{
+    static const struct {
+        const char *network, *in, *out;
+    } cases[] = {
+        {"10.1.2.3/8", "10.255.0.1", "11.1.2.3"},
+        {" 192.0.2.7 ", "192.0.2.7", "192.0.2.8"},
+        {"192.0.2.7/31", "192.0.2.6", "192.0.2.8"},
+        {"2001:db8::1/64", "2001:db8::ffff", "2001:db8:0:1::"},
+        {"::ffff:10.1.2.3/104", "10.9.9.9", "11.1.2.3"},
+        {"10.0.0.0/8", "::ffff:10.1.2.3", "::10.1.2.3"},
+        {"1.2.3.4/0", "203.0.113.9", "2001:db8::1"},
+    };
+    static const char *const bad[] = {
+        "",       "10.0.0.0/33",           "10.0.0.0/",   "fe80::1%eth0",
+        "a.test", "10.0.0.0/8,11.0.0.0/8", "10.0.0.0/-1", "::/129"};
+    struct cidr network;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sockaddr_storage in = address(cases[i].in), out = address(cases[i].out);
+        assert_true(cidr_parse(str_from_cstr(cases[i].network), &network));
+        assert_true(cidr_has(&network, (const struct sockaddr *)&in));
+        assert_false(cidr_has(&network, (const struct sockaddr *)&out));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(cidr_parse(str_from_cstr(bad[i]), &network));
+    const struct sockaddr other = {.sa_family = AF_UNIX};
+    assert_true(cidr_parse(STR("0.0.0.0/0"), &network));
+    assert_false(cidr_has(&network, &other));
+}
+
 /* Every prefix length, against arithmetic on whole numbers. */
 static void
 prefixes_agree_with_numbers(void **state)
@@ -311,6 +342,7 @@ main(void)
         cmocka_unit_test(guarded_addresses),
         cmocka_unit_test(ordinary_addresses),
         cmocka_unit_test(prefixes_agree_with_numbers),
+        cmocka_unit_test(one_network_may_have_bits_behind_its_prefix),
     };
     return cmocka_run_group_tests_name("cidr", tests, NULL, NULL);
 }

@@ -29,6 +29,17 @@ percent_value(struct str s)
     return s.len < 3 || s.ptr[0] != '%' ? -1 : hex_byte(str_skip(s, 1));
 }
 
+/* Writes two digits for each byte, and no NUL. */
+static inline void
+hex_encode(struct str bytes, bool upper, char *out)
+{
+    const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+    for (size_t i = 0; i < bytes.len; i++) {
+        *out++ = digits[(unsigned char)bytes.ptr[i] >> 4];
+        *out++ = digits[(unsigned char)bytes.ptr[i] & 15];
+    }
+}
+
 /* Writes %XX with capital digits. Returns 3. */
 static inline size_t
 percent_put(char *out, char c)

@@ -35,12 +35,25 @@ what_is_no_escape_is_refused(void **state)
     assert_int_equal(percent_value(STR("%414")), 0x41);
 }
 
+static void
+bytes_are_written_in_both_cases(void **state)
+{
+    char text[7] = "......";
+    hex_encode(STR("\x09\xaf\xff"), false, text);
+    assert_string_equal(text, "09afff");
+    hex_encode(STR("\x09\xaf\xff"), true, text);
+    assert_string_equal(text, "09AFFF");
+    hex_encode(STR(""), true, text);
+    assert_string_equal(text, "09AFFF");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_read_back_in_both_cases),
         cmocka_unit_test(what_is_no_escape_is_refused),
+        cmocka_unit_test(bytes_are_written_in_both_cases),
     };
     return cmocka_run_group_tests_name("hex", tests, NULL, NULL);
 }

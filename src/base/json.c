@@ -182,21 +182,29 @@ decode_one(struct str *s, char *out)
 }
 
 bool
+json_unescape(struct str raw, char *out, size_t *len)
+{
+    char ignored[4];
+    *len = 0;
+    while (raw.len) {
+        size_t count = decode_one(&raw, out ? out + *len : ignored);
+        if (count == 0)
+            return false;
+        *len += count;
+    }
+    return true;
+}
+
+bool
 json_string(struct json *json, struct arena *arena, struct str *out)
 {
     struct str raw;
-    size_t len = 0;
+    size_t len;
     if (!take_raw(json, &raw))
         return false;
     char *text = arena_alloc_text(arena, raw.len + 1);
-    if (!text)
+    if (!text || !json_unescape(raw, text, &len))
         return fail(json);
-    while (raw.len) {
-        size_t count = decode_one(&raw, text + len);
-        if (count == 0)
-            return fail(json);
-        len += count;
-    }
     text[len] = '\0';
     *out = str_make(text, len);
     return str_is_utf8(*out) || fail(json);
@@ -220,9 +228,8 @@ has(struct str s, size_t at, const char *set)
     return at < s.len && s.ptr[at] && strchr(set, s.ptr[at]);
 }
 
-/* The length of the number at the start of s (RFC 8259 section 6); 0: there is none. */
-static size_t
-number_len(struct str s)
+size_t
+json_number_len(struct str s)
 {
     size_t len = has(s, 0, "-");
     bool starts_with_0 = has(s, len, "0");
@@ -247,7 +254,7 @@ static bool
 take_number(struct json *json, struct str *out)
 {
     skip_space(json);
-    *out = str_first(json->rest, number_len(json->rest));
+    *out = str_first(json->rest, json_number_len(json->rest));
     if (json->failed || out->len == 0)
         return fail(json);
     json->rest = str_skip(json->rest, out->len);
@@ -310,6 +317,13 @@ json_skip(struct json *json)
         else if (json->failed)
             break;
     return !json->failed;
+}
+
+char
+json_peek(struct json *json)
+{
+    skip_space(json);
+    return !json->failed && json->rest.len ? json->rest.ptr[0] : '\0';
 }
 
 bool

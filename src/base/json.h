@@ -54,8 +54,19 @@ bool json_string(struct json *json, struct arena *arena, struct str *out);
 bool json_u64(struct json *json, uint64_t *out);
 /* Takes any value; of strings in it only the shape is looked at. */
 bool json_skip(struct json *json);
+/* The character that the next value begins with, which tells its kind; NUL: there is none. */
+char json_peek(struct json *json);
 
 /* Whether all went well, and nothing but white space is left. */
 bool json_done(struct json *json);
+
+/* --- for readers of their own --- */
+
+/* The length of the number at the start of s (RFC 8259 section 6); 0: there is none. */
+size_t json_number_len(struct str s);
+/* What the text between a string's quotes stands for: *len bytes, at most raw.len, written to `out`
+ * unless that is NULL. A character must follow each backslash. False: a bad escape. That it is
+ * UTF-8 is not looked at. */
+bool json_unescape(struct str raw, char *out, size_t *len);
 
 #endif

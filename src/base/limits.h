@@ -18,7 +18,9 @@ enum {
     SITE_FIELD_MAX = 1024,       /* a header value given by an option */
     SITE_LISTING_MAX = 64 << 20, /* one page of --browse */
     SITE_STDIN_MAX = 1 << 30,
-    SITE_UNPACKED_MAX_MIB = 16384, /* a .tar.gz or .tar.zst unpacked */
+    SITE_UNPACKED_MAX_MIB = 16384,    /* a .tar.gz or .tar.zst unpacked */
+    SITE_TEMPLATE_LEN_MAX = 16 << 20, /* a page that is looked at for places for metadata */
+    SITE_TEMPLATE_HOLES_MAX = 4096,   /* such places of a page */
     TAR_PAX_MAX = 1 << 20,
     TAR_LINKED_MAX = 1000 * 1000, /* entries that links to directories may make */
 };
@@ -247,6 +249,75 @@ enum {
     BPF_SLOTS_MAX = 4096,    /* of the process: 16 TiB of 128 TiB address space, half of the memory
                                 areas that Linux gives a process by default (65530; 8 each) */
     BPF_SLOTS_IDLE_MAX = 64, /* kept by a pool */
+};
+
+/* request scripts (src/script) */
+enum {
+    SCRIPTS_MAX = 1024,               /* of one snapshot */
+    SCRIPT_FIELDS_MAX = 64 << 10,     /* text of a list of header fields */
+    SCRIPT_FIELD_COUNT_MAX = 512,     /* fields of one */
+    SCRIPT_META_MAX = 64 << 10,       /* text of a request's metadata */
+    SCRIPT_META_COUNT_MAX = 512,      /* entries */
+    SCRIPT_HANDLES_MAX = 32,          /* live JSON handles of one run */
+    SCRIPT_JSON_DEPTH_MAX = 128,      /* levels of a JSON tree */
+    SCRIPT_CALL_DEPTH_MAX = 8,        /* zs_call inside of each other */
+    SCRIPT_ANSWER_MAX = 8 << 20,      /* body of a response; no script has more memory */
+    SCRIPT_LISTING_ENTRIES = 10000,   /* of a directory that zs_file_server lists */
+    SCRIPT_FILE_OPTIONS_MAX = 16 << 10, /* of zs_file_server, read */
+    SCRIPT_HOOKS_MAX = 64,            /* of one request */
+    SCRIPT_HOOK_TEXT_MAX = 256 << 10, /* their arguments */
+    SCRIPT_RESTARTS_MAX = 8,          /* zs_res_continue_request of one request */
+    SCRIPT_COUNTERS_MAX = 4096,       /* names of scripts that are counted */
+    SCRIPT_LOG_LINES_MAX = 100,       /* of one run; what comes after is counted and dropped */
+    SCRIPT_RATE_KEY_MAX = 256,
+    SCRIPT_KV_KEY_MAX = 1024,
+    SCRIPT_KV_VALUE_MAX = 256 << 10,
+    SCRIPT_FETCH_BODY_MAX = 1 << 20, /* of a response that zs_fetch reads */
+    SCRIPT_FETCH_FIELDS_MAX = 100,   /* header fields of a request */
+    SCRIPT_FETCH_MS = 10 * 1000,     /* to its whole answer, when it does not say */
+    SCRIPT_FETCH_MS_MAX = 60 * 1000,
+    SCRIPT_FETCH_IDLE_S = 30,        /* an idle connection to an upstream is kept */
+    SCRIPT_FETCHES_MAX = 1024,       /* of one worker at a time */
+    SCRIPT_THROTTLE_MS = 20,         /* CPU time after which a script pauses */
+    SCRIPT_PAUSE_MS = 100,           /* for so long */
+    SCRIPT_SCRATCH_MAX = 2 << 20,    /* text that a helper makes for a moment */
+    SCRIPT_METHOD_MAX = 64,          /* a method that scripts set */
+    SCRIPT_TARGET_MAX = 64 << 10,    /* a request target that scripts made */
+    SCRIPT_CHANGES_MAX = 64 << 10,   /* JSON that says what to change, or whom to match */
+    SCRIPT_CHANGE_COUNT_MAX = 64,    /* changes of one kind in it */
+    SCRIPT_CHANGES_MEMORY = 1 << 20, /* while they are made */
+    SCRIPT_QUERY_PARAMS_MAX = 4096,  /* of a query that is rewritten */
+    REGEX_LEN_MAX = 4096,            /* an expression */
+    REGEX_DEPTH_MAX = 64,            /* groups and repetitions inside of each other */
+    REGEX_INSNS_MAX = 2048,          /* of a compiled one */
+    REGEX_RANGES_MAX = 4096,         /* of characters, in all its classes */
+    REGEX_GROUPS_MAX = 16,           /* that capture, the whole match being one */
+    REGEX_REPEAT_MAX = 1000,         /* times, in {n,m} */
+    REGEX_STEPS_MAX = 1 << 17,       /* of matching, of one call of a helper */
+    REGEX_CACHED_MAX = 64,           /* compiled ones that a worker keeps */
+    SIGV4_URI_MAX = 4096,            /* path and query of a request that is signed for AWS */
+    SIGV4_FIELDS_MAX = 64,           /* its header fields */
+    SIGV4_FIELDS_LEN_MAX = 16 << 10, /* their names and values */
+    SIGV4_PARAMS_MAX = 256,          /* of its query, with those that a signature adds */
+    SIGV4_CREDENTIAL_MAX = 256,      /* access key, secret key */
+    SIGV4_NAME_MAX = 64,             /* region, service, method */
+    SIGV4_BODY_HASH_MAX = 128,
+    SIGV4_EXPIRES_MAX_S = 7 * 86400,   /* what AWS accepts */
+    JWT_TOKEN_MAX = 16 << 10,          /* a JSON Web Token */
+    JWT_KEYS_MAX = 256 << 10,          /* the keys that may have signed it, as JSON */
+    JWT_KEY_MAX = 16 << 10,            /* text of one of them that is looked at */
+    JWT_TRIES_MAX = 8,                 /* keys that a signature is checked with */
+    JWT_LEEWAY_S = 60,                 /* clocks differ */
+    GEOIP_FILE_MAX = 1 << 30,          /* a database */
+    GEOIP_RECORD_MAX = 32 << 10,       /* what it says of one address, as JSON */
+    GEOIP_DEPTH_MAX = 32,              /* maps and arrays inside of each other */
+    SCRIPT_TASKS_KEPT = 256,           /* spare ones of a worker; and frames */
+    SCRIPT_OBJECTS_MAX = 256 << 20,    /* bytes of all object files of a snapshot */
+    SCRIPT_COMPILE_MS = 60 * 1000,     /* for a .c file */
+    SCRIPT_DIAGNOSTICS_MAX = 64 << 10, /* what a compiler says of it */
+    SCRIPT_TRIAL_BODY_MAX = 64 << 20,    /* of run-script: a body, of request or response */
+    SCRIPT_TRIAL_LOG_MAX = 1 << 20,      /* log lines */
+    SCRIPT_TRIAL_REPORT_MAX = 512 << 20, /* what is printed */
 };
 
 #endif

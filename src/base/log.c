@@ -24,6 +24,28 @@ log_set_sink(log_sink sink, void *arg)
     thread_sink_arg = arg;
 }
 
+/* All but `kept`. */
+static void
+hide_control(char *line, size_t len, char kept)
+{
+    for (size_t i = 0; i < len; i++)
+        if (((unsigned char)line[i] < 0x20 && line[i] != kept) || line[i] == 0x7f)
+            line[i] = '?';
+}
+
+/* `line` has room for one byte more. */
+static void
+put_line(char *line, size_t len)
+{
+    line[len++] = '\n';
+    if (thread_sink) {
+        thread_sink(thread_sink_arg, str_make(line, len));
+        return;
+    }
+    while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
+        continue;
+}
+
 void
 log_line(enum log_level level, const char *format, ...)
 {
@@ -41,14 +63,22 @@ log_line(enum log_level level, const char *format, ...)
     size_t len = (size_t)head + (size_t)body;
     if (len > sizeof line - 2)
         len = sizeof line - 2;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
-    line[len++] = '\n';
-    if (thread_sink) {
-        thread_sink(thread_sink_arg, str_make(line, len));
-        return;
+    hide_control(line, len, 0x7f /* none */);
+    put_line(line, len);
+}
+
+void
+log_text(struct str text)
+{
+    char line[LOG_LINE_MAX];
+    while (text.len) {
+        struct str rest = str_cut(&text, '\n');
+        do {
+            struct str piece = str_first(rest, sizeof line - 1);
+            memcpy(line, piece.ptr, piece.len);
+            hide_control(line, piece.len, '\t');
+            put_line(line, piece.len);
+            rest = str_skip(rest, piece.len);
+        } while (rest.len);
     }
-    while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
-        continue;
 }

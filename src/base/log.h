@@ -21,6 +21,10 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
+/* What another program said, line by line as it is, but for control characters; longer lines are
+ * broken. */
+void log_text(struct str text);
+
 /* Where this thread's lines go from now on; NULL: standard error. `line` ends in a newline and is
  * borrowed for the call. */
 typedef void (*log_sink)(void *arg, struct str line);

@@ -86,6 +86,42 @@ long_lines_are_cut_and_keep_their_end(void **state)
     }
 }
 
+static void
+keep_all(void *arg, struct str line)
+{
+    struct seen *seen = arg;
+    assert_true(seen->len + line.len <= sizeof seen->text);
+    memcpy(seen->text + seen->len, line.ptr, line.len);
+    seen->len += line.len;
+    seen->count++;
+}
+
+static void
+the_words_of_others_stay_as_they_are(void **state)
+{
+    struct seen seen = {0};
+    log_set_sink(keep_all, &seen);
+    log_set_level(LOG_ERROR);
+    log_text(STR("a.c:1:2: error: x\n\tint\r;\x1b\x7f\n\n  ^"));
+    assert_true(
+        str_eq(str_make(seen.text, seen.len), STR("a.c:1:2: error: x\n\tint?;??\n\n  ^\n")));
+    assert_int_equal(seen.count, 4);
+    log_text((struct str){0});
+    assert_int_equal(seen.count, 4);
+}
+
+static void
+their_long_lines_are_broken(void **state)
+{
+    struct seen seen = {0};
+    char text[4096];
+    memset(text, 'x', sizeof text);
+    log_set_sink(keep_all, &seen);
+    log_text(str_make(text, sizeof text));
+    assert_int_equal(seen.count, 3);
+    assert_int_equal(seen.len, sizeof text + 3);
+}
+
 static void *
 log_from_another_thread(void *arg)
 {
@@ -127,6 +163,8 @@ main(void)
         cmocka_unit_test_teardown(lines_below_the_level_are_dropped, teardown),
         cmocka_unit_test_teardown(a_line_stays_one_line, teardown),
         cmocka_unit_test_teardown(long_lines_are_cut_and_keep_their_end, teardown),
+        cmocka_unit_test_teardown(the_words_of_others_stay_as_they_are, teardown),
+        cmocka_unit_test_teardown(their_long_lines_are_broken, teardown),
         cmocka_unit_test_teardown(without_a_sink_lines_go_to_standard_error, teardown),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);

@@ -118,11 +118,28 @@ utf8_sequence_len(const unsigned char *p, size_t left)
     return len;
 }
 
+/* Bytes at the start that are ASCII, found eight at a time; maybe fewer than there are. */
+static size_t
+ascii_len(const unsigned char *p, size_t len)
+{
+    const uint64_t high = 0x8080808080808080;
+    size_t i = 0;
+    for (uint64_t word; len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        if (word & high)
+            break;
+    }
+    return i;
+}
+
 bool
 str_is_utf8(struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
     for (size_t i = 0; i < s.len;) {
+        i += ascii_len(p + i, s.len - i);
+        if (i == s.len)
+            break;
         size_t len = utf8_sequence_len(p + i, s.len - i);
         if (len == 0)
             return false;

@@ -9,6 +9,11 @@
  *
  * A run that waits has its own way around polls: it may do so just before each tick. So after some
  * waits it is measured, too, and what it has used is looked at after each.
+ *
+ * A callee's time is that of all runs around it, too. It goes up and down the nest from run to run:
+ * the innermost reads the clock when it leaves, the outermost when it goes on, and the others take
+ * that reading over. When a callee is measured, so is its caller: it has had the thread for as
+ * long, and has waited as often. A pause of one is one of all: each has its full share again.
  */
 enum { NS_PER_S = 1000 * 1000 * 1000, WAITS_FREE = 8 };
 
@@ -27,22 +32,23 @@ charge(struct bpf_run *run, uint64_t ns)
     run->throttle_left_ns -= ns < run->throttle_left_ns ? ns : run->throttle_left_ns;
 }
 
+/* What it had before it was measured was between one tick and two. */
 static void
-count(struct bpf_run *run)
-{
-    uint64_t now = cpu_now_ns();
-    charge(run, now - run->cpu_since_ns);
-    run->cpu_since_ns = now;
-}
-
-/* What it had before was between one tick and two. */
-static void
-count_first(struct bpf_run *run)
+count_until(struct bpf_run *run, uint64_t now_ns)
 {
     const struct bpf_ticker *ticker = run->pool->worker->ticker;
+    if (run->clock_on)
+        charge(run, now_ns - run->cpu_since_ns);
+    else
+        charge(run, ticker ? ticker->tick_ns : 0);
     run->clock_on = true;
-    run->cpu_since_ns = cpu_now_ns();
-    charge(run, ticker ? ticker->tick_ns : 0);
+    run->cpu_since_ns = now_ns;
+}
+
+static void
+renew_share(struct bpf_run *run)
+{
+    run->throttle_left_ns = run->pool->budget.throttle_ns;
 }
 
 static void
@@ -60,33 +66,41 @@ bpf_budget_start(struct bpf_run *run)
     run->clock_on = false;
     run->wait_count = 0;
     run->cpu_ns = 0;
-    run->throttle_left_ns = budget->throttle_ns;
+    renew_share(run);
     run->fuel_left = budget->fuel;
 }
 
 void
 bpf_budget_go_on(struct bpf_run *run)
 {
+    const struct bpf_run *caller = run->caller;
     arm(run);
     if (run->outcome == BPF_WAITING && ++run->wait_count > WAITS_FREE)
         run->clock_on = true;
+    if (caller && caller->outcome == BPF_THROTTLED) {
+        renew_share(run);
+        run->outcome = BPF_THROTTLED; /* whatever it had left for; its callees look here, too */
+    }
     if (run->clock_on)
-        run->cpu_since_ns = cpu_now_ns();
+        run->cpu_since_ns = caller ? caller->cpu_since_ns : cpu_now_ns();
 }
 
-/* A poll has counted just before. */
 void
-bpf_budget_came_back(struct bpf_run *run)
+bpf_budget_count(struct bpf_run *run)
 {
-    if (run->outcome != BPF_YIELDED && run->outcome != BPF_THROTTLED)
-        count(run);
+    if (run->clock_on)
+        count_until(run, cpu_now_ns());
 }
 
-static void
-leave(struct bpf_run *run, enum bpf_outcome outcome)
+void
+bpf_budget_count_callee(struct bpf_run *run, const struct bpf_run *callee)
 {
-    run->outcome = outcome;
-    bpf_fiber_leave(&run->fiber);
+    if (callee->clock_on)
+        count_until(run, callee->cpu_since_ns);
+    else
+        bpf_budget_count(run);
+    if (callee->outcome == BPF_THROTTLED)
+        renew_share(run);
 }
 
 static bool
@@ -97,7 +111,7 @@ is_to_pause(struct bpf_run *run)
         bpf_run_trap_cpu(run);
     if (budget->throttle_ns == 0 || run->throttle_left_ns > 0)
         return false;
-    run->throttle_left_ns = budget->throttle_ns;
+    renew_share(run);
     return true;
 }
 
@@ -105,7 +119,7 @@ void
 bpf_budget_settle(struct bpf_run *run)
 {
     if (run->pool->budget.fuel == 0 && is_to_pause(run))
-        leave(run, BPF_THROTTLED);
+        bpf_run_leave(run, BPF_THROTTLED);
 }
 
 void
@@ -116,9 +130,6 @@ bpf_run_poll(struct bpf_run *run)
             bpf_run_trap_cpu(run);
         return;
     }
-    if (run->clock_on)
-        count(run);
-    else
-        count_first(run);
-    leave(run, is_to_pause(run) ? BPF_THROTTLED : BPF_YIELDED);
+    count_until(run, cpu_now_ns());
+    bpf_run_leave(run, is_to_pause(run) ? BPF_THROTTLED : BPF_YIELDED);
 }

@@ -161,6 +161,13 @@ page_down(uint32_t addr)
     return up == addr ? addr : up - bpf_page_up(1);
 }
 
+/* The first page with nothing but arguments. */
+static uint32_t
+args_page(void)
+{
+    return bpf_page_up(BPF_ARGS);
+}
+
 /* Makes [from, to) readable and writable; offsets from the base. */
 static int
 open_area(char *base, int64_t from, int64_t to)
@@ -194,7 +201,7 @@ map_areas(char *base, const struct bpf_layout *layout, int image)
 {
     int64_t native_low = -(int64_t)(BPF_RUN_BACK + BPF_NATIVE_STACK_LEN);
     if (open_area(base, native_low, -(int64_t)BPF_CAGE_GUARD) < 0 ||
-        open_area(base, page_down(OPEN_AT_FIRST), bpf_cage_args_end()) < 0 ||
+        open_area(base, page_down(OPEN_AT_FIRST), args_page()) < 0 ||
         map_image(base + BPF_RO_BASE, layout->ro_len, PROT_READ, image, 0) < 0)
         return -1;
     return map_data(base, layout, image);
@@ -208,6 +215,7 @@ bpf_cage_map(struct bpf_cage *cage, const struct bpf_layout *layout, const char 
         return -1;
     cage->base = reservation + LOW_LEN;
     cage->stack_open = page_down(OPEN_AT_FIRST);
+    cage->args_open = args_page();
     if (map_areas(cage->base, layout, image) < 0) {
         int code = errno;
         bpf_cage_unmap(cage);
@@ -232,6 +240,16 @@ bpf_cage_open_stack(struct bpf_cage *cage, uint32_t addr)
     if (open_area(cage->base, low, cage->stack_open) < 0)
         return false;
     cage->stack_open = low;
+    return true;
+}
+
+bool
+bpf_cage_open_args(struct bpf_cage *cage)
+{
+    uint32_t end = bpf_cage_args_end();
+    if (open_area(cage->base, cage->args_open, end) < 0)
+        return false;
+    cage->args_open = end;
     return true;
 }
 

@@ -51,7 +51,10 @@ int bpf_cage_image_new(int *fd, const struct bpf_layout *layout, const char *ro,
 
 struct bpf_cage {
     char *base;
-    uint32_t stack_open; /* the lowest stack address that is mapped; the rest is on first use */
+    /* What is mapped of stack and arguments: at first the stack's highest page, the rest, of each
+     * as one piece, when it is first used. */
+    uint32_t stack_open; /* the lowest address */
+    uint32_t args_open;  /* the end: where the arguments begin, or bpf_cage_args_end */
 };
 
 /* Reserves and maps a cage with its native stack and an empty struct bpf_run. Data is as
@@ -64,6 +67,8 @@ void bpf_cage_reset_data(struct bpf_cage *cage, const struct bpf_layout *layout,
 /* Makes the stack usable from `addr`, which is in it, on. Async-signal-safe. False: the system has
  * no memory for it. */
 bool bpf_cage_open_stack(struct bpf_cage *cage, uint32_t addr);
+/* The same for the arguments. */
+bool bpf_cage_open_args(struct bpf_cage *cage);
 
 /* Whether a host address is one that a script of this cage can name, mapped or not. */
 static inline bool
@@ -73,7 +78,7 @@ bpf_cage_window(const struct bpf_cage *cage, uint64_t address)
     return address - low < bpf_cage_len() + 2 * BPF_CAGE_GUARD;
 }
 
-/* End of what is mapped of stack and arguments. */
+/* End of what can be mapped of stack and arguments. */
 static inline uint32_t
 bpf_cage_args_end(void)
 {

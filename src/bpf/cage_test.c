@@ -100,7 +100,7 @@ only_what_the_layout_says_is_mapped(void **state)
     char *base = scene.cage.base;
     int64_t run = -BPF_RUN_BACK;
     expect_area(&scene, run - BPF_NATIVE_STACK_LEN, -BPF_CAGE_GUARD, true);
-    expect_area(&scene, BPF_STACK_TOP - BPF_FRAME_LEN, BPF_ARGS + BPF_ARGS_LEN, true);
+    expect_area(&scene, BPF_STACK_TOP - BPF_FRAME_LEN, BPF_STACK_TOP, true);
     expect_area(&scene, BPF_RO_BASE, BPF_RO_BASE + bpf_page_up(5000), false);
     uint32_t data_off = scene.layout.data_off;
     expect_area(&scene, data_off, data_off + bpf_page_up(bpf_layout_end(&scene.layout) - data_off),
@@ -163,10 +163,47 @@ the_stack_opens_down_to_where_it_is_asked_for(void **state)
         assert_false(readable(cage->base + asked[i]));
         assert_true(bpf_cage_open_stack(cage, asked[i]));
         assert_int_equal(cage->stack_open, asked[i] / BPF_FRAME_LEN * BPF_FRAME_LEN);
-        expect_area(&scene, cage->stack_open, BPF_ARGS + BPF_ARGS_LEN, true);
+        expect_area(&scene, cage->stack_open, BPF_STACK_TOP, true);
     }
-    assert_int_equal(cage->base[open], 's');
+    assert_int_equal(cage->base[open + 1], 's');
     scene_deinit(&scene);
+}
+
+static void
+arguments_open_when_they_are_asked_for(void **state)
+{
+    struct scene scene;
+    scene_init(&scene, 0, 0, 0);
+    struct bpf_cage *cage = &scene.cage;
+    assert_int_equal(cage->args_open, BPF_ARGS);
+    for (int i = 0; i < 2; i++) {
+        assert_true(bpf_cage_open_args(cage));
+        assert_int_equal(cage->args_open, BPF_ARGS + BPF_ARGS_LEN);
+        expect_area(&scene, cage->stack_open, BPF_ARGS + BPF_ARGS_LEN, true);
+        memset(cage->base + BPF_ARGS, 'a', BPF_ARGS_LEN);
+    }
+    scene_deinit(&scene);
+}
+
+/* The limit is on memory that can be written. */
+static void
+open_without_memory(void *arg)
+{
+    const struct rlimit limit = {0, 0};
+    struct scene scene;
+    scene_init(&scene, 0, 0, 0);
+    if (setrlimit(RLIMIT_DATA, &limit) < 0 || bpf_cage_open_args(&scene.cage) ||
+        bpf_cage_open_stack(&scene.cage, BPF_STACK_LOW) || scene.cage.args_open != BPF_ARGS ||
+        scene.cage.stack_open != BPF_STACK_TOP - BPF_FRAME_LEN)
+        _exit(1);
+}
+
+static void
+what_cannot_be_opened_stays_closed(void **state)
+{
+    if (TEST_SHADOW)
+        skip();
+    expect_child_passes(open_without_memory, NULL);
 }
 
 /* At the beginning and after it was written to all over, twice. */
@@ -351,6 +388,8 @@ main(void)
         cmocka_unit_test(the_window_is_reserved_as_a_whole),
         cmocka_unit_test(the_window_ends_with_the_guards),
         cmocka_unit_test(the_stack_opens_down_to_where_it_is_asked_for),
+        cmocka_unit_test(arguments_open_when_they_are_asked_for),
+        cmocka_unit_test(what_cannot_be_opened_stays_closed),
         cmocka_unit_test(data_is_made_anew_whatever_its_length),
         cmocka_unit_test(data_that_is_locked_is_made_anew),
         cmocka_unit_test(slots_see_their_own_data_and_the_same_constants),

@@ -44,8 +44,9 @@
 #define LSH32(a, b) U32(U32(a) << (U64(b) % 32))
 #define RSH64(a, b) (U64(a) >> (U64(b) % 64))
 #define RSH32(a, b) U32(U32(a) >> (U64(b) % 32))
-#define ARSH64(a, b) U64(S64(a) >> (U64(b) % 64))
-#define ARSH32(a, b) U32(S32(a) >> (U64(b) % 32))
+/* From above come ones, when it is negative: zeros into its complement. */
+#define ARSH64(a, b) (U64(a) >> 63 ? ~RSH64(~U64(a), b) : RSH64(a, b))
+#define ARSH32(a, b) (U32(a) >> 31 ? ~RSH32(~U32(a), b) : RSH32(a, b))
 
 /* All four forms of an operation on a and b. */
 #define FORMS(name, code, off, OP, a, b)                                          \

@@ -10,23 +10,24 @@
 #define COMPARED(T, a, op, b) ((__int128)(T)(a)op(__int128)(T)(b))
 #define BITS_IN_COMMON(T, a, op, b) (((T)(a) & (T)(b)) != 0)
 
-#define CONDITION(name, code, TEST, S, op, a, b)                                           \
-    {name " 64 reg", 0x0d | (code), 0, a, b, TEST(S##int64_t, a, op, b)},                  \
-        {name " 64 imm", 0x05 | (code), S32(b), a, 0, TEST(S##int64_t, a, op, AS_IMM(b))}, \
-        {name " 32 reg", 0x0e | (code), 0, a, b, TEST(S##int32_t, a, op, b)},              \
-        {name " 32 imm", 0x06 | (code), S32(b), a, 0, TEST(S##int32_t, a, op, AS_IMM(b))},
+/* The numbers are int##64_t or uint##64_t, and the same of 32 bits. */
+#define CONDITION(name, code, TEST, INT, op, a, b)                                        \
+    {name " 64 reg", 0x0d | (code), 0, a, b, TEST(INT##64_t, a, op, b)},                  \
+        {name " 64 imm", 0x05 | (code), S32(b), a, 0, TEST(INT##64_t, a, op, AS_IMM(b))}, \
+        {name " 32 reg", 0x0e | (code), 0, a, b, TEST(INT##32_t, a, op, b)},              \
+        {name " 32 imm", 0x06 | (code), S32(b), a, 0, TEST(INT##32_t, a, op, AS_IMM(b))},
 
-#define JEQ_FORMS(a, b) CONDITION("jeq", JEQ, COMPARED, u, ==, a, b)
-#define JNE_FORMS(a, b) CONDITION("jne", JNE, COMPARED, u, !=, a, b)
-#define JGT_FORMS(a, b) CONDITION("jgt", JGT, COMPARED, u, >, a, b)
-#define JGE_FORMS(a, b) CONDITION("jge", JGE, COMPARED, u, >=, a, b)
-#define JLT_FORMS(a, b) CONDITION("jlt", JLT, COMPARED, u, <, a, b)
-#define JLE_FORMS(a, b) CONDITION("jle", JLE, COMPARED, u, <=, a, b)
-#define JSGT_FORMS(a, b) CONDITION("jsgt", JSGT, COMPARED, , >, a, b)
-#define JSGE_FORMS(a, b) CONDITION("jsge", JSGE, COMPARED, , >=, a, b)
-#define JSLT_FORMS(a, b) CONDITION("jslt", JSLT, COMPARED, , <, a, b)
-#define JSLE_FORMS(a, b) CONDITION("jsle", JSLE, COMPARED, , <=, a, b)
-#define JSET_FORMS(a, b) CONDITION("jset", JSET, BITS_IN_COMMON, u, &, a, b)
+#define JEQ_FORMS(a, b) CONDITION("jeq", JEQ, COMPARED, uint, ==, a, b)
+#define JNE_FORMS(a, b) CONDITION("jne", JNE, COMPARED, uint, !=, a, b)
+#define JGT_FORMS(a, b) CONDITION("jgt", JGT, COMPARED, uint, >, a, b)
+#define JGE_FORMS(a, b) CONDITION("jge", JGE, COMPARED, uint, >=, a, b)
+#define JLT_FORMS(a, b) CONDITION("jlt", JLT, COMPARED, uint, <, a, b)
+#define JLE_FORMS(a, b) CONDITION("jle", JLE, COMPARED, uint, <=, a, b)
+#define JSGT_FORMS(a, b) CONDITION("jsgt", JSGT, COMPARED, int, >, a, b)
+#define JSGE_FORMS(a, b) CONDITION("jsge", JSGE, COMPARED, int, >=, a, b)
+#define JSLT_FORMS(a, b) CONDITION("jslt", JSLT, COMPARED, int, <, a, b)
+#define JSLE_FORMS(a, b) CONDITION("jsle", JSLE, COMPARED, int, <=, a, b)
+#define JSET_FORMS(a, b) CONDITION("jset", JSET, BITS_IN_COMMON, uint, &, a, b)
 
 /* clang-format off */
 static const struct bpf_jump_row bpf_jump_rows[] = {

@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "bpf/name_text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,8 @@ struct disasm {
     const struct bpf_opcode *opcode;
 };
 
-enum { OPERAND_MAX = 16 };
+enum { OPERAND_MAX = 16, CALL_MAX = 32 /* "call N" with a function's <> */ };
+static_assert(CALL_MAX + BPF_NAME_TEXT_MAX < BPF_DISASM_MAX, "a function's name is never cut");
 
 /* Lower halves of registers have names of their own. */
 static char
@@ -202,7 +204,8 @@ find_function(const struct bpf_object *object, uint32_t insn)
     return found ? &object->functions[low] : NULL;
 }
 
-/* The rest of the line of a local call: " <function>", and its section when it is another one. */
+/* The rest of the line of a local call: " <function>", and its section when it is another one,
+ * which may be cut. */
 static void
 append_function(const struct disasm *d, uint32_t target)
 {

@@ -116,7 +116,7 @@ wild_addresses(uint64_t *out, const struct bpf_run *run)
     out[count++] = (uint64_t)(uintptr_t)run;
     out[count++] = (uint64_t)(uintptr_t)run->cage.base;
     out[count++] = (uint64_t)(uintptr_t)run->program->code.text;
-    out[count++] = (uint64_t)(uintptr_t)&count;
+    out[count++] = (uint64_t)(uintptr_t)__builtin_frame_address(0);
     return count;
 }
 

@@ -58,13 +58,14 @@ script_insn(const struct bpf_run *run, const ucontext_t *context, uint64_t addre
     return bpf_code_insn(&program->code, program->object.insn_count, ip);
 }
 
-/* Whether `address` is stack that was not used before, and is usable now. */
+/* Whether `address` is stack or arguments that were not used before, and is usable now. */
 static bool
-opens_stack(struct bpf_run *run, uint64_t address)
+opens(struct bpf_cage *cage, uint64_t address)
 {
-    uint64_t at = address - (uint64_t)(uintptr_t)run->cage.base;
-    return at >= BPF_STACK_LOW && at < run->cage.stack_open &&
-           bpf_cage_open_stack(&run->cage, (uint32_t)at);
+    uint64_t at = address - (uint64_t)(uintptr_t)cage->base;
+    if (at >= BPF_STACK_LOW && at < cage->stack_open)
+        return bpf_cage_open_stack(cage, (uint32_t)at);
+    return at >= cage->args_open && at < bpf_cage_args_end() && bpf_cage_open_args(cage);
 }
 
 static bool
@@ -77,7 +78,7 @@ takes_fault(const siginfo_t *info, ucontext_t *context)
     int64_t at = script_insn(run, context, address);
     if (at < 0)
         return false;
-    if (opens_stack(run, address))
+    if (opens(&run->cage, address))
         return true;
     run->insn = (uint32_t)at;
     struct bpf_insn insn = faulting_insn(run);

@@ -1,6 +1,6 @@
 /* fault: SIGSEGV and SIGBUS. A fault of a script's machine code ends its run, or gives it more
- * stack; all others go to who handled them before, so that a bug of the server kills it as it would
- * have.
+ * of its stack or its arguments; all others go to who handled them before, so that a bug of the
+ * server kills it as it would have.
  *
  * A fault is a script's only when this thread runs one (bpf_run_current), the instruction is in the
  * machine code of its program, and the address is in the window of its cage.

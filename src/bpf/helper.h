@@ -7,8 +7,11 @@
  *     checks come first, before anything is acquired that would have to be given back;
  *   - end it well: bpf_end, of which the same holds;
  *   - wait: bpf_wait, which goes back to who runs the run, and returns when the run goes on. The
- * run may also be freed instead; so what a helper has acquired while it waits belongs to something
- *     that the run's user frees.
+ *     run may also be freed instead; so what a helper has acquired while it waits belongs to
+ *     something that the run's user frees;
+ *   - run another script and have its result: bpf_run_nested (run.h), of which the same holds.
+ *
+ * These are for the run that has called the helper, not for one that it is nested in.
  *
  * Words that are addresses are those of the script: all 64 bits count, an address above 4 GiB is
  * none. Views of length 0 touch nothing, whatever the address, and are never NULL.
@@ -60,7 +63,8 @@ _Noreturn void bpf_trap(struct bpf_run *run, const char *format, ...)
 /* Ends the script as if its outermost function had returned `result`. Does not return. */
 _Noreturn void bpf_end(struct bpf_run *run, uint64_t result);
 
-/* Back to who runs the run (BPF_WAITING), until bpf_run_go is called again. */
+/* Back to who runs the run, or the nest that it is in (BPF_WAITING), until bpf_run_go is called
+ * again. */
 void bpf_wait(struct bpf_run *run);
 
 /* What bpf_run_new was given. */

@@ -477,9 +477,10 @@ end_of(struct bpf_pool *pool, struct bpf_program *program, bpf_engine_fn *engine
         snprintf(ending->text, sizeof ending->text, "%s", ending->trap.text);
         ending->trap.text = NULL;
     }
-    uint32_t open = run->cage.stack_open;
-    memcpy(ending->stack + (open - BPF_STACK_LOW), run->cage.base + open,
-           BPF_ARGS + BPF_ARGS_LEN - open);
+    uint32_t open = run->cage.stack_open, end = BPF_ARGS + BPF_ARGS_LEN;
+    if (end > run->cage.args_open)
+        end = run->cage.args_open;
+    memcpy(ending->stack + (open - BPF_STACK_LOW), run->cage.base + open, end - open);
     memcpy(ending->data, run->cage.base + program->object.layout.data_off, DATA_LEN);
     bpf_run_free(run);
     run->program = pool->program;

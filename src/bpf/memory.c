@@ -53,14 +53,22 @@ is_mapped(const struct bpf_layout *layout, uint64_t addr, uint64_t len, bool wri
     return false;
 }
 
+/* Stack and arguments that were not used before. */
+static inline bool
+opens(struct bpf_cage *cage, uint64_t addr, uint64_t len)
+{
+    return (addr >= cage->stack_open || bpf_cage_open_stack(cage, (uint32_t)addr)) &&
+           (addr + len <= cage->args_open || bpf_cage_open_args(cage));
+}
+
 char *
 bpf_memory(struct bpf_run *run, uint64_t addr, uint64_t len, bool write)
 {
     const struct bpf_layout *layout = &run->program->object.layout;
     if (!is_mapped_surely(layout, addr, len, write) && !is_mapped(layout, addr, len, write))
         return NULL;
-    /* Of all that is mapped only the stack is below. */
-    if (addr < run->cage.stack_open && !bpf_cage_open_stack(&run->cage, (uint32_t)addr))
+    /* Of all that is mapped only stack and arguments are below. */
+    if (addr < BPF_RO_BASE && !opens(&run->cage, addr, len))
         return NULL;
     return run->cage.base + addr;
 }

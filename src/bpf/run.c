@@ -25,6 +25,7 @@ bpf_run_new(struct bpf_pool *pool, uint32_t entry, void *user)
     run->entry = entry;
     run->user = user;
     run->begun = false;
+    run->caller = NULL;
     run->data_dirty = false;
     run->dirty_low = BPF_STACK_TOP;
     run->args_len = 0;
@@ -43,6 +44,8 @@ void *
 bpf_run_args(struct bpf_run *run, uint32_t len)
 {
     must(len <= BPF_ARGS_LEN);
+    if (run->cage.args_open < BPF_ARGS + len && !bpf_cage_open_args(&run->cage))
+        return NULL;
     if (len > run->args_len)
         run->args_len = len;
     return run->cage.base + BPF_ARGS;
@@ -59,39 +62,99 @@ run_main(void *arg)
 _Noreturn void
 bpf_end(struct bpf_run *run, uint64_t result)
 {
+    must(run == bpf_run_current);
     run->result = result;
     run->outcome = BPF_DONE;
     bpf_fiber_end(&run->fiber);
 }
 
 void
+bpf_run_leave(struct bpf_run *run, enum bpf_outcome outcome)
+{
+    run->outcome = outcome;
+    bpf_fiber_leave(&run->fiber);
+}
+
+void
 bpf_wait(struct bpf_run *run)
 {
-    run->outcome = BPF_WAITING;
-    bpf_fiber_leave(&run->fiber);
+    must(run == bpf_run_current);
+    bpf_budget_count(run);
+    bpf_run_leave(run, BPF_WAITING);
     bpf_budget_settle(run);
+}
+
+/* Returns when it has ended or left. */
+static void
+enter(struct bpf_run *run)
+{
+    bpf_run_current = run;
+    if (run->begun) {
+        bpf_fiber_resume(&run->fiber);
+        return;
+    }
+    run->begun = true;
+    bpf_fiber_start(&run->fiber, run_main, run);
 }
 
 enum bpf_outcome
 bpf_run_go(struct bpf_run *run)
 {
     struct bpf_worker *worker = run->pool->worker;
-    bool goes_on = run->begun;
-    must(worker == bpf_worker_here && !bpf_run_current && !is_over(run));
-    if (goes_on)
+    must(worker == bpf_worker_here && !bpf_run_current && !run->caller && !is_over(run));
+    if (run->begun)
         bpf_budget_go_on(run);
     bpf_worker_begin(worker, run);
-    bpf_run_current = run;
-    run->begun = true;
-    if (goes_on)
-        bpf_fiber_resume(&run->fiber);
-    else
-        bpf_fiber_start(&run->fiber, run_main, run);
+    enter(run);
     bpf_run_current = NULL;
     bpf_worker_end(worker);
-    if (__builtin_expect(run->clock_on, 0))
-        bpf_budget_came_back(run);
+    if (__builtin_expect(run->clock_on, 0) && is_over(run))
+        bpf_budget_count(run);
     return run->outcome;
+}
+
+/* As bpf_run_go within what the worker has begun. */
+static void
+go_nested(struct bpf_run *run, struct bpf_run *callee)
+{
+    struct bpf_worker *worker = run->pool->worker;
+    if (callee->begun)
+        bpf_budget_go_on(callee);
+    bpf_worker_turn_to(worker, callee);
+    enter(callee);
+    bpf_run_current = run;
+    bpf_worker_turn_to(worker, run);
+}
+
+/* The callee is over. A tick that it had no place to look at is its caller's. */
+static void
+take_back(struct bpf_run *run, struct bpf_run *callee)
+{
+    callee->caller = NULL;
+    if (atomic_load_explicit(&callee->poll, memory_order_relaxed))
+        atomic_store_explicit(&run->poll, 1, memory_order_relaxed);
+    if (__builtin_expect(!callee->clock_on, 1))
+        return;
+    bpf_budget_count(callee);
+    bpf_budget_count_callee(run, callee);
+    bpf_budget_settle(run);
+}
+
+enum bpf_outcome
+bpf_run_nested(struct bpf_run *run, struct bpf_run *callee)
+{
+    must(run == bpf_run_current && run->pool->worker == callee->pool->worker && !callee->begun);
+    callee->caller = run;
+    go_nested(run, callee);
+    while (!is_over(callee)) {
+        bpf_budget_count_callee(run, callee);
+        bpf_run_leave(run, callee->outcome);
+        must(callee->caller == run);
+        bpf_budget_settle(run);
+        go_nested(run, callee);
+    }
+    take_back(run, callee);
+    return callee->outcome;
 }
 
 uint64_t
@@ -118,7 +181,7 @@ clean(struct bpf_run *run)
     if (run->dirty_low < low)
         low = run->dirty_low;
     if (check->wild_stores)
-        end = bpf_cage_args_end();
+        end = cage->args_open;
     if (check->wild_stores || low < cage->stack_open)
         low = cage->stack_open;
     if (low < end)
@@ -127,12 +190,23 @@ clean(struct bpf_run *run)
         bpf_cage_reset_data(cage, &program->object.layout, program->object.data);
 }
 
+/* It, or a run that it has called and that is not back. */
+static bool
+is_going(const struct bpf_run *run)
+{
+    const struct bpf_run *current = bpf_run_current;
+    while (current && current != run)
+        current = current->caller;
+    return current != NULL;
+}
+
 void
 bpf_run_free(struct bpf_run *run)
 {
     if (!run)
         return;
-    must(run->pool->worker == bpf_worker_here && run != bpf_run_current);
+    must(run->pool->worker == bpf_worker_here && !is_going(run));
+    run->caller = NULL;
     clean(run);
     bpf_pool_release(run->pool, run);
 }

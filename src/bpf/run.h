@@ -5,8 +5,12 @@
  * script has ended, has used up its slice, or waits. Slots are kept in a pool, one for each
  * program and thread; nothing of an earlier run is visible in a later one.
  *
+ * A helper may run another script in the middle of its own: a nest of runs (bpf_run_nested). The
+ * nest goes on, pauses and waits as a whole; who runs the outermost need not know of the others.
+ *
  * Threads: a pool, its runs, and the worker they belong to are one thread's. The ticker is shared.
- * Nothing here may be called from within a helper but what helper.h declares.
+ * A helper may make, call, look at and free other runs; bpf_run_go is not for helpers, nor is
+ * freeing the run that has called it, or one that this is nested in.
  */
 #ifndef TARN_BPF_RUN_H
 #define TARN_BPF_RUN_H
@@ -54,13 +58,23 @@ struct bpf_run *bpf_run_new(struct bpf_pool *pool, uint32_t entry, void *user);
 /* Before it begins: r1 to r5, 0 otherwise. */
 void bpf_run_set_args(struct bpf_run *run, const uint64_t *args, unsigned count);
 /* Memory at the address BPF_ARGS of the script; `len` at most BPF_ARGS_LEN. To be filled before it
- * begins and read after it ended. */
+ * begins and read after it ended. NULL: no memory (in a slot that has not had it before). */
 void *bpf_run_args(struct bpf_run *run, uint32_t len);
-/* Begins or goes on. Not after DONE or TRAPPED. */
+/* Begins or goes on. Not after DONE or TRAPPED. Not a callee (bpf_run_nested). */
 enum bpf_outcome bpf_run_go(struct bpf_run *run);
+/* From a helper of `run`, on its native stack: runs `callee`, which has not begun and is of any
+ * pool of the same worker, to its end: DONE or TRAPPED, of which `run` notices nothing else. When
+ * the callee yields, pauses or waits, `run` and all runs around it do: bpf_run_go of the outermost
+ * returns that, and goes on with the innermost when it is called again.
+ *
+ * What a callee uses is the time of all runs around it, too. So `run` itself may be stopped by its
+ * limit in here, which does not return then, as bpf_trap does not; and it may be freed while the
+ * callee waits. The callee stays the helper's user's in all cases, who frees it: before or after
+ * its caller, but not while that can still go on with it. */
+enum bpf_outcome bpf_run_nested(struct bpf_run *run, struct bpf_run *callee);
 uint64_t bpf_run_result(const struct bpf_run *run);
-/* CPU time so far, about: a tick for what it had before its first poll, exact from then on, or from
- * its eighth wait on; 0 for one that needed neither. */
+/* CPU time so far, that of its callees included, about: a tick for what it had before its first
+ * poll, exact from then on, or from its eighth wait on; 0 for one that needed neither. */
 uint64_t bpf_run_cpu_ns(const struct bpf_run *run);
 /* Ends it in any state; the slot is clean when this returns. */
 void bpf_run_free(struct bpf_run *run);

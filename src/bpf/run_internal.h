@@ -42,6 +42,7 @@ struct bpf_run {
     uint64_t result;
     struct bpf_fiber fiber;
     struct bpf_pool *pool;
+    struct bpf_run *caller; /* the run whose helper has called this one; NULL: nobody's callee */
     void *user;
     enum bpf_outcome outcome; /* once begun */
     bool begun;
@@ -61,7 +62,8 @@ struct bpf_run {
 };
 static_assert(sizeof(struct bpf_run) <= BPF_RUN_LEN, "has its mapping");
 
-/* The run whose code this thread executes now, for the fault handler; NULL outside bpf_run_go. */
+/* The run whose code this thread executes now, of a nest the innermost, for the fault handler; NULL
+ * outside bpf_run_go. */
 extern _Thread_local struct bpf_run *volatile bpf_run_current;
 
 uint64_t bpf_interp(struct bpf_run *run);  /* a bpf_engine_fn */

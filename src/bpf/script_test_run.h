@@ -48,6 +48,7 @@ enum {
     H_OVERLAP,
     H_POLL,
     H_RAISE,
+    H_NEST,
     H_COUNT,
 };
 
@@ -143,6 +144,39 @@ test_poll(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struc
     return 0;
 }
 
+/* What runs of a nest have as their user. */
+struct test_nest {
+    struct bpf_pool *pools[2];
+    struct bpf_run *open[16]; /* callees that are not freed, the innermost last */
+    unsigned open_count, deepest, trap_count;
+    struct bpf_trap_info trap; /* the last one of a callee */
+    char trap_text[BPF_TRAP_TEXT_MAX];
+};
+
+/* Calls a script of that pool; r2 to r5 are its r1 to r4. Its result, or -1. */
+static inline uint64_t
+test_nest(uint64_t pool, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+    struct test_nest *nest = bpf_user(run);
+    struct bpf_run *callee = bpf_run_new(nest->pools[pool], 0, nest);
+    uint64_t result = UINT64_MAX;
+    assert_non_null(callee);
+    bpf_run_set_args(callee, (const uint64_t[]){r2, r3, r4, r5}, 4);
+    nest->open[nest->open_count++] = callee;
+    if (nest->open_count > nest->deepest)
+        nest->deepest = nest->open_count;
+    if (bpf_run_nested(run, callee) == BPF_DONE) {
+        result = bpf_run_result(callee);
+    } else {
+        nest->trap_count++;
+        nest->trap = bpf_run_trap(callee);
+        snprintf(nest->trap_text, sizeof nest->trap_text, "%s", nest->trap.text);
+    }
+    nest->open_count--;
+    bpf_run_free(callee);
+    return result;
+}
+
 static const struct bpf_helper script_helper_list[H_COUNT] = {
     [H_ADD] = {"add", test_add},       [H_WAIT] = {"wait", test_wait},
     [H_TRAP] = {"trap", test_trap},    [H_FILL] = {"fill", test_fill},
@@ -150,6 +184,7 @@ static const struct bpf_helper script_helper_list[H_COUNT] = {
     [H_USER] = {"user", test_user},    [H_DEEP] = {"deep", test_deep},
     [H_CRASH] = {"crash", test_crash}, [H_OVERLAP] = {"overlap", test_overlap},
     [H_POLL] = {"poll", test_poll},    [H_RAISE] = {"raise", test_raise},
+    [H_NEST] = {"nest", test_nest},
 };
 static const struct bpf_helper_table script_helpers = {script_helper_list, H_COUNT};
 

@@ -8,7 +8,9 @@
 
 /* At each tick the ticker looks at the sequence number of each worker. Is it odd (a run goes on)
  * and the same as at the last tick, then that run has had the thread for at least a tick: its poll
- * word is set. A worker that runs many short scripts never meets this.
+ * word is set. A worker that runs many short scripts never meets this. A run and its callees are
+ * one: the number stays, the innermost is told, and when that ends without having looked its
+ * caller is told.
  *
  * The ticker goes to sleep after IDLE_TICKS without a change, so that a server that runs a script
  * now and then does not wake it each time. Falling asleep could miss a run that begins just then:
@@ -41,7 +43,7 @@ look(struct bpf_ticker *ticker)
         uint64_t seq = atomic_load_explicit(&worker->seq, memory_order_acquire);
         bool changed = seq != worker->seen_seq, runs = seq % 2 != 0;
         if (runs && !changed) {
-            struct bpf_run *run = atomic_load_explicit(&worker->current, memory_order_relaxed);
+            struct bpf_run *run = atomic_load_explicit(&worker->current, memory_order_acquire);
             atomic_store_explicit(&run->poll, 1, memory_order_relaxed);
         }
         active = active || changed || runs;

@@ -1,5 +1,7 @@
 #include "bpf/worker.h"
 
+#include "base/must.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@ enum { NS_PER_MS = 1000 * 1000 };
 static _Noreturn void
 end(struct bpf_run *run, enum bpf_trap_kind kind)
 {
+    must(run == bpf_run_current);
     run->trap_kind = kind;
     run->outcome = BPF_TRAPPED;
     bpf_fiber_end(&run->fiber);
@@ -63,15 +66,19 @@ bpf_run_trap_cpu(struct bpf_run *run)
     end(run, BPF_TRAP_CPU);
 }
 
-/* Why the bytes from `addr` on cannot be had. */
+/* Why the `len` bytes at `addr` cannot be had. */
 static const char *
-reason(const struct bpf_run *run, int64_t addr, bool write)
+reason(const struct bpf_run *run, int64_t addr, unsigned len, bool write)
 {
+    const struct bpf_cage *cage = &run->cage;
     int64_t ro_end = BPF_RO_BASE + (int64_t)bpf_page_up(run->program->object.layout.ro_len);
     if (addr >= 0 && addr < BPF_STACK_LOW)
         return "null page";
-    if (addr >= BPF_STACK_LOW && addr < run->cage.stack_open)
+    if (addr >= BPF_STACK_LOW && addr < cage->stack_open)
         return "the system has no memory for the stack";
+    if (addr >= cage->stack_open && addr + len > cage->args_open &&
+        addr + len <= bpf_cage_args_end())
+        return "the system has no memory for the arguments";
     if (write && addr >= BPF_RO_BASE && addr < ro_end)
         return "constants are read-only";
     return "outside of the script's memory";
@@ -82,7 +89,7 @@ bpf_run_trap_access(struct bpf_run *run, int64_t addr, unsigned len, bool write)
 {
     uint64_t distance = addr < 0 ? 0 - (uint64_t)addr : (uint64_t)addr;
     say(run, "%s of %u byte%s at %s0x%" PRIx64 ": %s", write ? "write" : "read", len,
-        len == 1 ? "" : "s", addr < 0 ? "-" : "", distance, reason(run, addr, write));
+        len == 1 ? "" : "s", addr < 0 ? "-" : "", distance, reason(run, addr, len, write));
     end(run, BPF_TRAP_ACCESS);
 }
 

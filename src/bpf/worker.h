@@ -23,8 +23,8 @@ struct bpf_ticker {
 };
 
 struct bpf_worker {
-    _Atomic uint64_t seq;            /* odd while a run goes on; grows by 2 with each */
-    struct bpf_run *_Atomic current; /* while seq is odd */
+    _Atomic uint64_t seq; /* odd while a run goes on; grows by 2 with each, callees apart */
+    struct bpf_run *_Atomic current; /* while seq is odd; of a nest the innermost */
     _Alignas(BPF_SHARED_ALIGN) struct bpf_ticker *ticker; /* NULL: none */
     char *signal_stack;                                   /* NULL: the thread had one */
     struct bpf_pool *pools;
@@ -69,17 +69,30 @@ bpf_worker_end(struct bpf_worker *worker)
     atomic_store_explicit(&worker->seq, seq + 1, memory_order_release);
 }
 
+/* From a run to its callee, and back. For the ticker they are one. */
+static inline void
+bpf_worker_turn_to(struct bpf_worker *worker, struct bpf_run *run)
+{
+    atomic_store_explicit(&worker->current, run, memory_order_release);
+}
+
 /* A clean slot of the pool, or NULL; and back, when the run has ended and was cleaned. */
 struct bpf_run *bpf_pool_acquire(struct bpf_pool *pool);
 void bpf_pool_release(struct bpf_pool *pool, struct bpf_run *run);
 
-/* budget.c: at the begin of a run; before it goes on, and, when the clock is on, after it came
- * back. */
+/* budget.c: at the begin of a run; before it goes on. */
 void bpf_budget_start(struct bpf_run *run);
 void bpf_budget_go_on(struct bpf_run *run);
-void bpf_budget_came_back(struct bpf_run *run);
-/* On its native stack, after it has waited: pauses it, or ends it, if so much was used. */
+/* When it has ended, or is about to leave: the time until now, if it is measured. */
+void bpf_budget_count(struct bpf_run *run);
+/* On the native stack of the caller, when its callee has left or ended and was counted. */
+void bpf_budget_count_callee(struct bpf_run *run, const struct bpf_run *callee);
+/* On its native stack, after it has waited or its callee has left or ended: pauses it, or ends it,
+ * if so much was used. */
 void bpf_budget_settle(struct bpf_run *run);
+
+/* run.c: on its native stack: back to where it was entered from, until it goes on. */
+void bpf_run_leave(struct bpf_run *run, enum bpf_outcome outcome);
 
 /* trap.c: on its native stack. */
 _Noreturn void bpf_run_trap_cpu(struct bpf_run *run);

@@ -50,6 +50,7 @@ h2_stream_open(struct h2 *h2, int32_t id)
     stream->req.fd = conn->sock.fd;
     stream->req.is_admin = conn->is_admin;
     stream->req.is_tls = conn->is_tls;
+    stream->req.is_h2 = true;
     stream->req.tls = conn->tls;
     stream->started_ns = stream->progress_ns = loop_now_ns(conn->sock.loop);
     h2_head_decoder_init(&stream->decoder, &stream->req.head, &stream->text, config->head_max);

@@ -69,8 +69,8 @@ struct req_filter_ops {
     enum req_step (*response)(struct req *req, void *arg);
     /* The request ends: gives filter_state back. */
     void (*end)(struct req *req, void *arg);
-    /* What belongs into a place of a page (site/template.h), good until the request's end. False:
-     * nothing. Only for a request with a filter_state. NULL: pages go out as they are. */
+    /* What belongs into a place of a page (site/template.h), good until the filter is called again.
+     * False: nothing. Only for a request with a filter_state. NULL: pages go out as they are. */
     bool (*lookup)(struct req *req, struct str key, struct str *value);
 };
 
@@ -144,6 +144,7 @@ struct req {
     bool aborted;                 /* no response: the connection or stream ends */
     bool is_admin;                /* came in on the admin listener */
     bool is_tls;                  /* the scheme is https */
+    bool is_h2;                   /* came by HTTP/2 */
     bool waits;                   /* there is no response yet; see req_wait */
     bool head_moves; /* the session's: the head's bytes are gone when req_run returns */
     void (*woken)(struct req *req); /* the session's; see req_wake and req_resume */

@@ -1,12 +1,10 @@
-#include "req/req.h"
-
 #include "base/limits.h"
 #include "base/log.h"
 #include "http/accept.h"
 #include "http/precond.h"
 #include "http/range.h"
 #include "http/status.h"
-#include "site/site.h"
+#include "req/made.h"
 
 /* The static action: from a path to a representation of the snapshot, and from there to 200, 206,
  * 304, 404, 412 or 416.
@@ -17,6 +15,8 @@
  */
 
 #define ALLOW "Allow: GET, HEAD, OPTIONS\r\n"
+
+enum { ANY_CODING = (1 << HTTP_CODING_COUNT) - 1 };
 
 static bool
 is_get_or_head(const struct http_head *head)
@@ -32,10 +32,8 @@ is_internal(struct str path)
            str_eq(path, STR("/.tarn")) || str_eq(path, STR("/.zeroserve"));
 }
 
-/* Applies the `_headers` rules for the requested path to a response that was not rendered at load.
- */
-static void
-apply_rules(struct req *req)
+void
+req_apply_rules(struct req *req)
 {
     const struct site_rules *rules = site_rules(req->pin->site);
     struct response *response = &req->response;
@@ -90,7 +88,7 @@ respond_redirect(struct req *req, int status, struct str location, bool add_quer
         return;
     }
     req_respond_text(req, status, http_status_reason(status), extra);
-    apply_rules(req);
+    req_apply_rules(req);
 }
 
 /* The content was checked when it was loaded; when it is not that any more, saying so beats sending
@@ -113,9 +111,9 @@ set_content(struct req *req, const struct site_content *content, uint64_t off, u
         respond_changed(req, &error);
 }
 
-/* The variant to send, or NULL when the client accepts none. */
+/* The variant to send of those that may be sent, or NULL when the client accepts none. */
 static const struct site_rep *
-choose_variant(const struct http_head *head, const struct site_route *route)
+choose_variant(const struct http_head *head, const struct site_route *route, unsigned codings)
 {
     char scratch[512];
     struct str value;
@@ -125,7 +123,7 @@ choose_variant(const struct http_head *head, const struct site_route *route)
     if (!http_head_list(head, HTTP_FIELD_ACCEPT_ENCODING, scratch, sizeof scratch, &value))
         return &route->reps[0];
     http_accept_encoding_parse(value, http_head_has(head, HTTP_FIELD_ACCEPT_ENCODING), &accept);
-    int coding = http_coding_choose(&accept, route->codings);
+    int coding = http_coding_choose(&accept, route->codings & codings);
     for (unsigned i = 0; i < route->rep_count; i++)
         if (route->reps[i].coding == coding)
             return &route->reps[i];
@@ -144,9 +142,14 @@ choose_listing(const struct http_head *head, const struct site_route *route)
 /* A page of the site as the body of an answer that is not 200: negotiated, but without validators,
  * and never cached. */
 static void
-respond_page(struct req *req, int status, const struct site_route *route)
+respond_page(struct req *req, int status, const struct site_route *route, unsigned codings)
 {
-    const struct site_rep *rep = choose_variant(&req->head, route);
+    if (req_has_template(req, &route->reps[0])) {
+        req_serve_template_as(req, status, &route->reps[0]);
+        req_apply_rules(req);
+        return;
+    }
+    const struct site_rep *rep = choose_variant(&req->head, route, codings);
     if (!rep)
         rep = &route->reps[0];
     struct str coding = http_coding_name(rep->coding);
@@ -161,19 +164,19 @@ respond_page(struct req *req, int status, const struct site_route *route)
     req->response.status = (uint16_t)status;
     req_add_block(req, block);
     set_content(req, &rep->content, 0, rep->content.len);
-    apply_rules(req);
+    req_apply_rules(req);
 }
 
-static void
-respond_missing(struct req *req)
+void
+req_serve_missing(struct req *req)
 {
     const struct site_route *page = site_not_found_page(req->pin->site);
     if (page && is_get_or_head(&req->head)) {
-        respond_page(req, 404, page);
+        respond_page(req, 404, page, ANY_CODING);
         return;
     }
     req_respond_error(req, 404);
-    apply_rules(req);
+    req_apply_rules(req);
 }
 
 static void
@@ -300,7 +303,7 @@ respond_rep(struct req *req, const struct site_route *route, const struct site_r
 }
 
 static void
-respond_route(struct req *req, const struct site_route *route)
+respond_route(struct req *req, const struct site_route *route, unsigned codings)
 {
     const struct site_rep *rep;
     switch (route->kind) {
@@ -311,7 +314,11 @@ respond_route(struct req *req, const struct site_route *route)
         rep = choose_listing(&req->head, route);
         break;
     default:
-        rep = choose_variant(&req->head, route);
+        if (req_has_template(req, &route->reps[0])) {
+            req_serve_template(req, &route->reps[0]);
+            return;
+        }
+        rep = choose_variant(&req->head, route, codings);
         break;
     }
     if (!rep) {
@@ -319,6 +326,16 @@ respond_route(struct req *req, const struct site_route *route)
         return;
     }
     respond_rep(req, route, rep);
+}
+
+void
+req_serve_route(struct req *req, const struct site_route *route, int status, unsigned codings)
+{
+    codings |= 1u << HTTP_CODING_IDENTITY;
+    if (route->kind == SITE_ROUTE_REDIRECT || (status == 0 && is_get_or_head(&req->head)))
+        respond_route(req, route, codings);
+    else
+        respond_page(req, status ? status : 200, route, codings);
 }
 
 /* Follows a `_redirects` rule. False: none matched. */
@@ -345,14 +362,14 @@ respond_rule(struct req *req, bool forced_only)
     const struct site_route *route = site_find(site, location);
     bool is_page = route && route->kind == SITE_ROUTE_FILE;
     if (redirect.status == 200 && route)
-        respond_route(req, route);
+        respond_route(req, route, ANY_CODING);
     else if (redirect.status == 200)
-        respond_missing(req);
+        req_serve_missing(req);
     else if (is_page)
-        respond_page(req, redirect.status, route);
+        respond_page(req, redirect.status, route, ANY_CODING);
     else {
         req_respond_error(req, redirect.status);
-        apply_rules(req);
+        req_apply_rules(req);
     }
     return true;
 }
@@ -394,14 +411,14 @@ req_static(struct req *req)
         return;
     const struct site_route *route = site_find(site, req->path);
     if (route) {
-        respond_route(req, route);
+        respond_route(req, route, ANY_CODING);
         return;
     }
     if (redirects && respond_rule(req, false))
         return;
     const struct site_route *spa = req->env->spa ? site_spa_page(site) : NULL;
     if (spa && is_navigation(req))
-        respond_route(req, spa);
+        respond_route(req, spa, ANY_CODING);
     else
-        respond_missing(req);
+        req_serve_missing(req);
 }

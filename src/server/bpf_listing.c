@@ -33,20 +33,12 @@ functions_end(const struct bpf_object *object)
 
 /* --- where jumps lead --- */
 
-static bool
-is_wide_at(const struct bpf_object *object, uint32_t at)
-{
-    return bpf_is_wide(object->insns[at]) && at + 1 < object->insn_count &&
-           object->insns[at + 1].opcode == 0;
-}
-
 /* The instruction that the one at `at` leads to besides the next; -1: none. */
 static int64_t
 leads_to(const struct bpf_object *object, uint32_t at)
 {
     struct bpf_insn insn = object->insns[at];
-    bool calls = bpf_opcodes[insn.opcode].op == BPF_OP_CALL && insn.src == BPF_CALL_LOCAL;
-    if (calls)
+    if (bpf_opcodes[insn.opcode].op == BPF_OP_CALL && insn.src == BPF_CALL_LOCAL)
         return bpf_call_target(insn, at);
     return bpf_is_jump(insn) ? bpf_jump_target(insn, at) : -1;
 }
@@ -55,7 +47,7 @@ static void
 mark_targets(struct writer *writer)
 {
     const struct bpf_object *object = writer->listing->object;
-    for (uint32_t at = 0; at < object->insn_count; at += is_wide_at(object, at) ? 2 : 1) {
+    for (uint32_t at = 0; at < object->insn_count; at++) {
         int64_t target = leads_to(object, at);
         if (target >= 0 && target < object->insn_count)
             writer->is_target[target] = true;

@@ -3,11 +3,11 @@
 #include "base/hex.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "http/status.h"
 #include "io/resolver.h"
 #include "proxy/env.h"
 #include "server/cli_text.h"
-#include "server/version.h"
 #include "tls/client.h"
 
 #include <stdio.h>

@@ -2,10 +2,10 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "base/version.h"
 #include "io/resolver.h"
 #include "proxy/env.h"
 #include "server/size_text.h"
-#include "server/version.h"
 #include "tls/client.h"
 
 #define MS ((uint64_t)1000000)

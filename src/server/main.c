@@ -4,6 +4,7 @@
 #include "server/ech_keygen_command.h"
 #include "server/options.h"
 #include "server/pack_command.h"
+#include "server/script_command.h"
 #include "server/server.h"
 
 #include <stdio.h>
@@ -35,6 +36,12 @@ run_command(const struct options *options)
         return bpf_command_dis(options);
     case COMMAND_BPF_EXEC:
         return bpf_command_exec(options);
+    case COMMAND_COMPILE:
+        return script_command_compile(options);
+    case COMMAND_RUN_SCRIPT:
+        return script_command_run(options);
+    case COMMAND_SDK:
+        return script_command_sdk(options);
     default:
         return server_run(options);
     }

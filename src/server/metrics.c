@@ -165,6 +165,9 @@ metrics_render(void *arg, struct buf *out)
         render_tls(source, out);
     if (source->cache)
         render_cache(source->cache, out);
+    struct script_shared *scripts = __atomic_load_n(&source->scripts, __ATOMIC_ACQUIRE);
+    if (scripts)
+        script_render_metrics(scripts, out);
     single(out, "tarn_reloads_total", "counter", "Snapshots that a reload put in place.",
            load(&source->reloads));
     single(out, "tarn_reload_failures_total", "counter", "Reloads that kept the old snapshot.",

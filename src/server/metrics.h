@@ -16,6 +16,7 @@ struct metrics_source {
     bool has_tls;
     struct log_writer *access_writer, *error_writer; /* may be NULL */
     struct cache *cache;                             /* NULL: none */
+    struct script_shared *scripts; /* atomic, the main thread's; NULL: there were none yet */
 };
 
 /* `arg` is a struct metrics_source. */

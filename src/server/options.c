@@ -8,6 +8,7 @@
 #include "server/options_bpf.h"
 #include "server/options_client.h"
 #include "server/options_help.h"
+#include "server/options_script.h"
 #include "server/options_value.h"
 #include "server/suggest.h"
 
@@ -163,13 +164,15 @@ command_name(enum options_command command)
     return "";
 }
 
-/* The one to name when an option was given to another: its first; but of the cache's options, whose
- * first is serve, the cache to its own commands. */
+/* The one to name when an option was given to another: its first; but of options of the cache and
+ * of bpf, whose first is serve, one of theirs to their own commands. */
 static enum options_command
 main_command(const struct option *option, enum options_command given_to)
 {
     if (options_is_client(given_to) && (option->commands & FOR_CACHE))
         return COMMAND_CACHE;
+    if (options_is_bpf(given_to) && (option->commands & FOR_BPF))
+        return (enum options_command)__builtin_ctz(option->commands & FOR_BPF);
     return (enum options_command)__builtin_ctz(option->commands);
 }
 
@@ -514,17 +517,29 @@ static int
 find_command(struct parse *parse)
 {
     const struct command *command = parse->args.command;
-    const struct option_use *pack = find_use(parse, "pack");
-    const struct option_use *keygen = find_use(parse, "gen-ech-key");
+    static const struct {
+        const char *name;
+        enum options_command command;
+    } actions[] = {
+        {"pack", COMMAND_PACK},
+        {"gen-ech-key", COMMAND_ECH_KEYGEN},
+        {"dump-sdk", COMMAND_SDK},
+    };
+    const struct option_use *chosen = NULL;
     parse->options->command = command ? command->command : COMMAND_SERVE;
-    if (!pack && !keygen)
-        return 0;
-    if (pack && keygen)
-        return error_set(parse->error, "--pack and --gen-ech-key exclude each other");
-    if (command && command->command != COMMAND_SERVE)
-        return error_set(parse->error, "%s does not go with 'tarn %s'",
-                         pack ? pack->spelled : keygen->spelled, command->name);
-    parse->options->command = pack ? COMMAND_PACK : COMMAND_ECH_KEYGEN;
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        const struct option_use *use = find_use(parse, actions[i].name);
+        if (use && chosen)
+            return error_set(parse->error, "%s and %s exclude each other", chosen->spelled,
+                             use->spelled);
+        if (!use)
+            continue;
+        chosen = use;
+        parse->options->command = actions[i].command;
+    }
+    if (chosen && command && command->command != COMMAND_SERVE)
+        return error_set(parse->error, "%s does not go with 'tarn %s'", chosen->spelled,
+                         command->name);
     return 0;
 }
 
@@ -543,6 +558,8 @@ options_parse(struct options *out, int argc, char **argv, char **envp, struct er
         return OPTIONS_USAGE;
     if (options_is_client(out->command))
         return options_resolve_client(out, &parse.args, error) < 0 ? OPTIONS_USAGE : OPTIONS_RUN;
+    if (options_is_script(out->command))
+        return options_resolve_script(out, &parse.args, error) < 0 ? OPTIONS_USAGE : OPTIONS_RUN;
     if (options_is_bpf(out->command))
         return options_resolve_bpf(out, &parse.args, error) < 0 ? OPTIONS_USAGE : OPTIONS_RUN;
     if (resolve_addr(&parse) < 0 || resolve_tls(&parse) < 0 || resolve_site(&parse) < 0 ||

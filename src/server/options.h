@@ -35,6 +35,9 @@ enum options_command {
     COMMAND_BPF_RUN,
     COMMAND_BPF_DIS,
     COMMAND_BPF_EXEC,
+    COMMAND_COMPILE,
+    COMMAND_RUN_SCRIPT,
+    COMMAND_SDK,
     COMMAND_COUNT
 };
 
@@ -160,18 +163,37 @@ struct options {
     const char *sha256; /* 64 hexadecimal digits; NULL: not known */
     bool resume;
 
-    /* pack, cache get */
-    const char *output; /* NULL: standard output */
+    /* pack, cache get, compile */
+    const char *output; /* NULL: standard output; compile: beside the C file */
     bool compress;
     int progress; /* enum options_progress */
 
-    /* scripts: bpf run, dis and exec */
-    const char *object;      /* run and dis: a file, or "-"; never NULL there after OPTIONS_RUN */
+    /* scripts; see struct script_config and struct script_sources_config */
+    struct options_list plugins, plugin_dirs;
+    const char *clang; /* NULL: the newest on PATH */
+    uint64_t script_slice_ms;
+    uint64_t script_footprint_kb;
+    uint64_t script_body_kb;
+    struct options_list script_env; /* names, or prefixes that end in '*' */
+    uint64_t script_kv_max;
+    uint64_t rate_buckets_max;
+    const char *geoip; /* NULL: none */
+
+    /* scripts, and bpf run, dis and exec */
+    const char *object;      /* run and dis: a file, or "-"; compile: the C file; run-script: .c or
+                                .o; never NULL there after OPTIONS_RUN */
     const char *exec_memory; /* exec: hexadecimal, not checked; NULL: none */
     const char *section;     /* NULL: the one that run finds by itself, all in dis */
     int script_engine;       /* enum options_engine */
     uint64_t script_cpu_limit_ms; /* 0: none */
     uint64_t script_code_size_limit_kb;
+
+    bool sdk_zeroserve; /* sdk: zeroserve.h in place of tarn.h */
+
+    /* run-script: what is asked of `object`, with `site` (NULL: an empty one) */
+    const char *request;         /* "METHOD TARGET", or a target */
+    struct options_list headers; /* each with a colon */
+    const char *body;            /* text, or '@' and a file name; NULL: none */
 
     /* ech-keygen */
     const char *public_name; /* never NULL after OPTIONS_RUN */

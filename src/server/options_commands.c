@@ -70,6 +70,42 @@ const struct command commands_table[] = {
         .help = "make a site archive of DIR",
     },
     {
+        .name = "compile",
+        .command = COMMAND_COMPILE,
+        .usage = "[-o FILE.o] FILE.c",
+        .help = "compile one request script",
+        .detail =
+            "Compiles it with clang, 19 or newer, and the script headers of this program, and "
+            "checks that a server would load it. Writes FILE.o beside FILE.c.",
+        .examples = "  tarn compile auth.c\n"
+                    "  tarn compile -o site/.tarn/scripts/10-auth.o src/auth.c\n",
+    },
+    {
+        .name = "run-script",
+        .command = COMMAND_RUN_SCRIPT,
+        .usage = "[--request REQUEST] [-H HEADER] [OPTIONS] FILE",
+        .help = "run one request through a script, show what happens",
+        .detail =
+            "Without a server: prints what the script logged and changed, the outcome, and the "
+            "response, or with --json one object. FILE is a .c or .o file. With --site it takes "
+            "the place of the site's script of its name, or comes first. The exit code is 1 when "
+            "a script was stopped, or saw nothing of the request.",
+        .examples = "  tarn run-script hello.c --request '/?name=Ada'\n"
+                    "  tarn run-script auth.c --site public -H 'X-Api-Key: 1' --json\n"
+                    "  tarn run-script api.c --request 'POST /api' --body @new.json\n",
+    },
+    {
+        .name = "sdk",
+        .command = COMMAND_SDK,
+        .usage = "",
+        .help = "print the header for request scripts",
+        .detail = "tarn.h, which needs no other file and explains every function that scripts can "
+                  "call. This program has it built in: it is printed for people, editors and "
+                  "other compilers.",
+        .examples = "  tarn sdk > tarn.h\n"
+                    "  tarn sdk | less\n",
+    },
+    {
         .name = "ech-keygen",
         .command = COMMAND_ECH_KEYGEN,
         .usage = "--public-name NAME",
@@ -138,8 +174,6 @@ const struct command commands_table[] = {
         .usage = "",
         .help = "print the version",
     },
-    {.name = "compile", .kind = COMMAND_IS_MISSING},
-    {.name = "sdk", .kind = COMMAND_IS_MISSING},
     {.name = "top", .kind = COMMAND_IS_MISSING},
 };
 

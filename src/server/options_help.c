@@ -1,8 +1,8 @@
 #include "server/options_help.h"
 
+#include "base/version.h"
 #include "server/options_value.h"
 #include "server/suggest.h"
-#include "server/version.h"
 
 /* Every line goes through one writer that wraps at words, so that no text can grow past the edge.
  * Texts that are laid out by hand (topics) are checked by the unit test instead. */
@@ -85,7 +85,11 @@ write_default_and_variable(struct writer *writer, const struct option *option)
     option_variable(option, variable);
     snprintf(text, sizeof text, "[%s%s%s%s]", value ? value : "", value ? ", " : "", variable,
              is_shown_as_no(option) ? "=off" : "");
-    write_word(writer, str_from_cstr(text)); /* kept together on one line */
+    struct str both = str_from_cstr(text);
+    if (both.len <= LINE_MAX_COLUMNS - TEXT_COLUMN)
+        write_word(writer, both); /* kept together on one line */
+    else
+        write_text(writer, text);
 }
 
 static void
@@ -299,7 +303,7 @@ static void
 write_option_page(FILE *out, const struct option *option)
 {
     struct writer writer = {.out = out, .indent = DETAIL_INDENT};
-    char text[256] = "", commands[128] = "";
+    char text[256] = "", commands[256] = "";
     bool on;
     write_option_line(out, option);
     fputc('\n', out);

@@ -185,7 +185,7 @@ test_commands_of_a_command_are_shown_with_it(void **state)
     check_shows("    Commands      cache ls, cache get, cache purge, cache stats\n");
     show_topic("--connect-timeout");
     check_shows("    Commands      serve, check, cache, cache ls, cache get, cache purge, cache\n"
-                "                  stats\n");
+                "                  stats, run-script\n");
 }
 
 static void

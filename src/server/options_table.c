@@ -258,7 +258,7 @@ const struct option options_table[] = {
         .name = "site",
         IS_TEXT(PATH, site),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .argument = "SITE",
         .help = "what to serve, when it is not given as an argument",
         .detail = "A directory, a .tar, .tar.gz or .tar.zst, one file, or '-' for standard input. "
@@ -271,7 +271,7 @@ const struct option options_table[] = {
         .name = "index",
         IS_TEXT(STRING, index),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .default_text = "index.html",
         .argument = "NAMES",
         .help = "file that answers for its directory; several names with commas",
@@ -280,7 +280,7 @@ const struct option options_table[] = {
         .name = "spa",
         IS_FLAG(spa),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .help = "answer navigations to missing pages with /index.html",
         .detail = "For applications that route in the browser. Only a GET that accepts HTML and "
                   "whose last path segment has no extension gets the page, with status 200. "
@@ -290,7 +290,7 @@ const struct option options_table[] = {
         .name = "try-html",
         IS_FLAG(try_html),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .help = "answer /page with page.html",
     },
     {
@@ -353,7 +353,7 @@ const struct option options_table[] = {
         .name = "preload-max",
         IS_SIZE(preload_max, 0, TIB),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .default_text = "1M",
         .argument = "SIZE",
         .help = "hold files up to this size in memory",
@@ -362,7 +362,7 @@ const struct option options_table[] = {
         .name = "preload-total",
         IS_SIZE(preload_total, 0, TIB),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .default_text = "256M",
         .argument = "SIZE",
         .help = "hold this much in memory in all",
@@ -371,7 +371,7 @@ const struct option options_table[] = {
         .name = "stdin-timeout",
         IS_DURATION(stdin_timeout_ms, 1, DAY_MS),
         .group = GROUP_SITE,
-        .commands = FOR_SITE,
+        .commands = FOR_SCRIPTS,
         .default_text = "60s",
         .argument = "TIME",
         .help = "time to read all of standard input",
@@ -379,53 +379,8 @@ const struct option options_table[] = {
         .variables = {"STDIN_READ_TIMEOUT_SECONDS"},
     },
 
-    /* scripts */
-    {
-        .name = "section",
-        IS_TEXT(STRING, section),
-        .min = 1,
-        .group = GROUP_SCRIPTS,
-        .commands = FOR_BPF_RUN | FOR_BPF_DIS,
-        .default_note = "the entry point, or all",
-        .argument = "NAME",
-        .help = "section of the object file",
-        .detail = "Without it 'tarn bpf run' takes zeroserve.request, else tarn.request, else the "
-                  "only section besides .text, and 'tarn bpf dis' lists all.",
-    },
-    {
-        .name = "script-engine",
-        IS_WORD(script_engine, "auto|jit|interp"),
-        .group = GROUP_SCRIPTS,
-        .commands = FOR_BPF,
-        .default_text = "auto",
-        .argument = "ENGINE",
-        .help = "auto, jit or interp; --jit and --interp for short",
-        .detail = "jit is machine code, interp the interpreter. auto takes machine code where it "
-                  "can be had: not on every processor, nor where the system forbids executable "
-                  "memory, nor when it is longer than --script-code-size-limit-kb. With jit that "
-                  "is an error.",
-        .aliases = {{.name = "jit", .value = "jit"},
-                    {.name = "interp", .value = "interp"},
-                    {.name = "no-jit", .value = "interp"}},
-    },
-    {
-        .name = "script-cpu-limit-ms",
-        IS_NUMBER(script_cpu_limit_ms, 0, DAY_MS),
-        .group = GROUP_SCRIPTS,
-        .commands = FOR_BPF_RUN | FOR_BPF_EXEC,
-        .default_text = "1000",
-        .argument = "MS",
-        .help = "CPU time in all after which a script is stopped; 0: never",
-    },
-    {
-        .name = "script-code-size-limit-kb",
-        IS_NUMBER(script_code_size_limit_kb, 1, UINT32_MAX),
-        .group = GROUP_SCRIPTS,
-        .commands = FOR_BPF_RUN | FOR_BPF_DIS,
-        .default_text = "4096",
-        .argument = "KIB",
-        .help = "machine code that a script may become",
-    },
+/* scripts */
+#include "server/options_rows_scripts.h"
 
     /* limits */
     {
@@ -433,7 +388,7 @@ const struct option options_table[] = {
         .letter = 'r',
         IS_SIZE(max_request_len, 512, MIB),
         .group = GROUP_LIMITS,
-        .commands = FOR_RUN,
+        .commands = FOR_RUN | FOR_RUN_SCRIPT,
         .default_text = "16K",
         .argument = "SIZE",
         .help = "largest request head",
@@ -445,7 +400,7 @@ const struct option options_table[] = {
         .name = "max-headers",
         IS_NUMBER(max_headers, 1, 1000),
         .group = GROUP_LIMITS,
-        .commands = FOR_RUN,
+        .commands = FOR_RUN | FOR_RUN_SCRIPT,
         .default_text = "128",
         .argument = "N",
         .help = "header lines in a request",
@@ -714,7 +669,7 @@ const struct option options_table[] = {
         .name = "connect-timeout",
         IS_DURATION(connect_timeout_ms, 1, DAY_MS),
         .group = GROUP_CACHE,
-        .commands = FOR_RUN | FOR_CACHE_CLIENT,
+        .commands = FOR_RUN | FOR_CACHE_CLIENT | FOR_RUN_SCRIPT,
         .default_text = "5s",
         .argument = "TIME",
         .help = "time to reach an upstream, name and TLS handshake included",
@@ -724,7 +679,7 @@ const struct option options_table[] = {
         .name = "first-byte-timeout",
         IS_DURATION(first_byte_timeout_ms, 1, DAY_MS),
         .group = GROUP_CACHE,
-        .commands = FOR_RUN,
+        .commands = FOR_RUN | FOR_RUN_SCRIPT,
         .default_text = "60s",
         .argument = "TIME",
         .help = "time for an upstream's answer to begin",
@@ -733,7 +688,7 @@ const struct option options_table[] = {
         .name = "read-timeout",
         IS_DURATION(read_timeout_ms, 1, DAY_MS),
         .group = GROUP_CACHE,
-        .commands = FOR_RUN,
+        .commands = FOR_RUN | FOR_RUN_SCRIPT,
         .default_text = "60s",
         .argument = "TIME",
         .help = "time that an upstream's body may stand still",
@@ -754,7 +709,7 @@ const struct option options_table[] = {
         .name = "upstream-ca",
         IS_TEXT(PATH, upstream_ca),
         .group = GROUP_CACHE,
-        .commands = FOR_RUN | FOR_CACHE_CLIENT,
+        .commands = FOR_RUN | FOR_CACHE_CLIENT | FOR_RUN_SCRIPT,
         .default_note = "the system's",
         .argument = "FILE",
         .help = "trust these authorities for https upstreams, PEM",
@@ -766,7 +721,7 @@ const struct option options_table[] = {
         .name = "upstream-insecure",
         IS_FLAG(upstream_insecure),
         .group = GROUP_CACHE,
-        .commands = FOR_RUN | FOR_CACHE_CLIENT,
+        .commands = FOR_RUN | FOR_CACHE_CLIENT | FOR_RUN_SCRIPT,
         .help = "do not check the certificates of https upstreams",
         .aliases = {{.name = "insecure"}},
     },
@@ -867,7 +822,7 @@ const struct option options_table[] = {
         .name = "json",
         IS_FLAG(json),
         .group = GROUP_CACHE_COMMANDS,
-        .commands = FOR_CACHE_READER,
+        .commands = FOR_CACHE_READER | FOR_RUN_SCRIPT,
         .help = "print JSON",
     },
     {
@@ -907,13 +862,14 @@ const struct option options_table[] = {
         .letter = 'o',
         IS_TEXT(PATH, output),
         .group = GROUP_PACK,
-        .commands = FOR_PACK | FOR_CACHE_GET,
+        .commands = FOR_PACK | FOR_CACHE_GET | FOR_COMPILE,
         .default_note = "standard output",
         .argument = "FILE",
         .help = "write here",
         .detail = "The file is replaced in one step when what goes there is complete. For 'tarn "
                   "cache get' it may be a directory, in which the file gets the last part of the "
-                  "URL as its name.",
+                  "URL as its name. 'tarn compile' writes FILE.o beside FILE.c by itself, and to "
+                  "standard output for '-'.",
     },
     {
         .name = "compress",
@@ -941,6 +897,13 @@ const struct option options_table[] = {
         .commands = FOR_SERVE,
         .argument = "DIR",
         .help = "the same as 'tarn pack DIR'",
+    },
+    {
+        .name = "dump-sdk",
+        .type = OPTION_ACTION,
+        .group = GROUP_GENERAL,
+        .commands = FOR_SERVE,
+        .help = "the same as 'tarn sdk'",
     },
     {
         .name = "gen-ech-key",

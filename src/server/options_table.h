@@ -52,12 +52,17 @@ enum {
     FOR_BPF_RUN = 1 << COMMAND_BPF_RUN,
     FOR_BPF_DIS = 1 << COMMAND_BPF_DIS,
     FOR_BPF_EXEC = 1 << COMMAND_BPF_EXEC,
+    FOR_COMPILE = 1 << COMMAND_COMPILE,
+    FOR_RUN_SCRIPT = 1 << COMMAND_RUN_SCRIPT,
+    FOR_SDK = 1 << COMMAND_SDK,
     FOR_SITE = FOR_SERVE | FOR_CHECK,
+    FOR_SCRIPTS = FOR_SITE | FOR_RUN_SCRIPT,           /* whatever runs scripts on requests */
     FOR_RUN = FOR_SITE | FOR_CACHE,                    /* whatever listens */
     FOR_CACHE_READER = FOR_CACHE_LS | FOR_CACHE_STATS, /* of a directory, or of a running cache */
     FOR_CACHE_CLIENT = FOR_CACHE_READER | FOR_CACHE_GET | FOR_CACHE_PURGE,
     FOR_BPF = FOR_BPF_RUN | FOR_BPF_DIS | FOR_BPF_EXEC,
-    FOR_ALL = FOR_RUN | FOR_PACK | FOR_ECH_KEYGEN | FOR_CACHE_CLIENT | FOR_BPF,
+    FOR_ALL = FOR_RUN | FOR_PACK | FOR_ECH_KEYGEN | FOR_CACHE_CLIENT | FOR_BPF | FOR_COMPILE |
+              FOR_SDK | FOR_RUN_SCRIPT,
 };
 
 /* Another spelling of an option, from the programs that tarn replaces. */
@@ -76,6 +81,7 @@ struct option {
     enum option_group group;
     unsigned commands; /* FOR_ bits */
     bool list;         /* STRING, PATH, ADDR: repeatable, commas separate; struct options_list */
+    bool whole;        /* of a list: commas are part of a value */
     size_t field;      /* offset in struct options */
     uint64_t min, max;
     const char *words;        /* OPTION_WORD: "auto|uring|epoll" */

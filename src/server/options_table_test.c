@@ -30,6 +30,7 @@ sample_value(const struct option *option)
     static const char *const samples[][2] = {
         {"ech-relay", "relay.example:77"},
         {"cache-url", "https://cache.example:77/sample/"},
+        {"header", "X-Sample:77"},
         {"sha256", "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef"},
     };
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
@@ -110,6 +111,10 @@ command_of(const struct option *option)
         return "tarn pack x";
     if (option->commands & FOR_BPF_RUN)
         return "tarn bpf run x";
+    if (option->commands & FOR_SDK)
+        return "tarn sdk";
+    if (option->commands & FOR_RUN_SCRIPT)
+        return "tarn run-script x.c";
     if (option->commands & FOR_CACHE_LS)
         return "tarn cache ls";
     return option->commands & FOR_CACHE_GET ? "tarn cache get http://a/" : "tarn ech-keygen";

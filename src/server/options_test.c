@@ -210,6 +210,8 @@ test_the_site_has_other_names(void **state)
     check_refused("tarn --pack a b", "", "--pack and 'b' exclude each other");
     check_refused("tarn pack --gen-ech-key", "", "--gen-ech-key does not go with 'tarn pack'");
     check_refused("tarn --pack a --gen-ech-key", "", "--pack and --gen-ech-key exclude each other");
+    check_refused("tarn --dump-sdk --pack a", "", "--pack and --dump-sdk exclude each other");
+    check_refused("tarn cache --dump-sdk", "", "--dump-sdk does not go with 'tarn cache'");
     check_refused("tarn ech-keygen --public-name a.b c", "",
                   "'tarn ech-keygen' takes no argument, but there is 'c'");
     check_refused("tarn ech-keygen", "",
@@ -423,13 +425,71 @@ test_options_belong_to_commands(void **state)
                   "--public-name belongs to 'tarn ech-keygen', not to 'tarn serve'");
     check_refused("tarn ech-keygen --threads 2", "",
                   "--threads belongs to 'tarn serve', not to 'tarn ech-keygen'");
-    const char *missing[] = {"compile", "sdk", "top"};
+    const char *missing[] = {"top"};
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         char line[64], expected[64];
         snprintf(line, sizeof line, "tarn %s --quota 1", missing[i]);
         snprintf(expected, sizeof expected, "'%s' is not in this build yet", missing[i]);
         check_refused(line, "", expected);
     }
+}
+
+static void
+test_commands_for_those_who_write_scripts(void **state)
+{
+    check_runs("tarn compile --clang /opt/clang a.c", "");
+    assert_int_equal(options.command, COMMAND_COMPILE);
+    assert_string_equal(options.object, "a.c");
+    assert_string_equal(options.clang, "/opt/clang");
+    assert_null(options.output);
+    check_runs("tarn compile -o out.o source", "");
+    assert_string_equal(options.output, "out.o");
+    check_refused("tarn compile", "", "no FILE.c: name a script, as in 'tarn compile auth.c'");
+    check_refused("tarn compile a.c b.c", "", "one FILE.c is enough, but 'b.c' follows 'a.c'");
+    check_refused("tarn compile source", "",
+                  "'source' does not end in .c: say with -o where the object file goes");
+    check_refused("tarn compile --plugin x a.c", "",
+                  "--plugin belongs to 'tarn serve', not to 'tarn compile'");
+    check_runs("tarn sdk", "");
+    assert_int_equal(options.command, COMMAND_SDK);
+    assert_false(options.sdk_zeroserve);
+    check_runs("tarn sdk --zeroserve", "");
+    assert_true(options.sdk_zeroserve);
+    check_runs("tarn --dump-sdk", "");
+    assert_int_equal(options.command, COMMAND_SDK);
+    check_refused("tarn sdk x", "", "'tarn sdk' takes no argument, but there is 'x'");
+}
+
+static void
+test_options_of_scripts(void **state)
+{
+    check_runs("tarn x", "");
+    assert_int_equal(options.script_slice_ms, 1);
+    assert_int_equal(options.script_cpu_limit_ms, 1000);
+    assert_int_equal(options.script_footprint_kb, 256);
+    assert_int_equal(options.script_body_kb, 256);
+    assert_int_equal(options.script_code_size_limit_kb, 4096);
+    assert_int_equal(options.script_kv_max, 16 << 20);
+    assert_int_equal(options.rate_buckets_max, 10000);
+    assert_int_equal(options.script_engine, OPTIONS_ENGINE_AUTO);
+    assert_int_equal(options.plugins.count + options.plugin_dirs.count, 0);
+    assert_int_equal(options.script_env.count, 1);
+    assert_string_equal(options.script_env.items[0], "TARN_SCRIPT_*");
+    assert_null(options.clang);
+    assert_null(options.geoip);
+    check_runs("tarn --plugin a.tar,b.c --plugin c --plugin-dir d,e x", "TARN_CLANG=clang-20");
+    assert_int_equal(options.plugins.count, 3);
+    assert_string_equal(options.plugins.items[2], "c");
+    assert_int_equal(options.plugin_dirs.count, 2);
+    assert_string_equal(options.clang, "clang-20");
+    /* what is named takes the place of the default */
+    check_runs("tarn check --script-env A,B* --no-jit --preempt-timer-interval-ms 2 x", "");
+    assert_int_equal(options.script_env.count, 2);
+    assert_int_equal(options.script_engine, OPTIONS_ENGINE_INTERP);
+    assert_int_equal(options.script_slice_ms, 2);
+    check_refused("tarn --script-slice-ms 0 x", "",
+                  "--script-slice-ms wants a number from 1 to 1000, not '0'");
+    check_refused("tarn --plugin= x", "", "--plugin wants a file name, not ''");
 }
 
 static void
@@ -517,6 +577,8 @@ main(void)
         TEST(test_unknown_options_get_a_suggestion),
         TEST(test_near_commands_are_hinted_at_unless_they_exist),
         TEST(test_options_belong_to_commands),
+        TEST(test_commands_for_those_who_write_scripts),
+        TEST(test_options_of_scripts),
         TEST(test_what_the_cache_needs),
         TEST(test_aliases_with_a_fixed_value),
         TEST(test_long_command_lines_are_no_trouble),

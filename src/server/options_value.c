@@ -312,8 +312,9 @@ store_list(struct options *options, const struct option *option, const char *spe
     memcpy(&list, (char *)options + option->field, sizeof list);
     bool more = true;
     while (more) {
-        more = str_find_char(rest, ',') < rest.len;
-        struct str item = arena_copy(&options->memory, str_trim(str_cut(&rest, ',')));
+        more = !option->whole && str_find_char(rest, ',') < rest.len;
+        struct str part = option->whole ? rest : str_cut(&rest, ',');
+        struct str item = arena_copy(&options->memory, str_trim(part));
         if (!item.ptr)
             return error_set(error, "%s: too many values", spelled);
         int result = check_text(option, spelled, item.ptr, error);

@@ -1,18 +1,43 @@
 #include "server/pack_command.h"
 
 #include "base/log.h"
+#include "script/compile.h"
 #include "server/cpus.h"
+#include "server/script_check.h"
 #include "server/size_text.h"
 #include "site/pack.h"
 
 #include <unistd.h>
 
-int
-pack_command(const struct options *options)
+/* For struct pack_scripts. */
+struct packed_scripts {
+    struct script_compiler compiler;
+    struct script_check check;
+    const char *from;
+};
+
+static int
+compile_script(void *arg, const char *path, size_t hidden_len, struct buf *object,
+               struct error *error)
 {
-    struct pack_stats stats;
-    struct error error;
+    struct packed_scripts *scripts = arg;
+    return script_compile(&scripts->compiler, path, hidden_len, object, error);
+}
+
+static int
+check_script(void *arg, struct str name, struct str object, struct error *error)
+{
+    struct packed_scripts *scripts = arg;
+    const struct script_source source = {name, object, str_from_cstr(scripts->from)};
+    return script_check_object(&scripts->check, &source, error);
+}
+
+static int
+pack(const struct options *options, struct pack_stats *stats, struct error *error)
+{
     bool terminal = isatty(STDERR_FILENO);
+    struct packed_scripts packed = {.from = options->site};
+    const struct pack_scripts scripts = {compile_script, check_script, &packed};
     const struct pack_config config = {
         .source = options->site,
         .output = options->output,
@@ -20,12 +45,25 @@ pack_command(const struct options *options)
         .progress = options->progress == OPTIONS_PROGRESS_ON ||
                     (options->progress == OPTIONS_PROGRESS_AUTO && terminal),
         .threads = options->threads ? (unsigned)options->threads : cpus_usable(),
+        .scripts = &scripts,
     };
+    script_compiler_init(&packed.compiler, options->clang);
+    int result = pack_write(&config, stats, error);
+    script_check_deinit(&packed.check);
+    script_compiler_deinit(&packed.compiler);
+    return result;
+}
+
+int
+pack_command(const struct options *options)
+{
+    struct pack_stats stats;
+    struct error error;
     if (!options->output && isatty(STDOUT_FILENO)) {
         log_error("pack: standard output is a terminal; name a file with -o");
         return 1;
     }
-    if (pack_write(&config, &stats, &error) != 0) {
+    if (pack(options, &stats, &error) != 0) {
         log_error("pack: %s", error.text);
         return 1;
     }

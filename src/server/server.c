@@ -32,6 +32,7 @@ struct server {
     struct tls_tickets *tickets;
     struct resolver *resolver; /* NULL: nothing is relayed */
     struct cache_setup cache;
+    struct script_setup scripts;
     struct worker_config worker_config;
     struct snapshot *snapshot;
     struct listen_socket listening[WORKER_LISTENERS_MAX];
@@ -152,6 +153,7 @@ fill_worker_config(struct server *server)
         .generation = &server->generation,
         .render_metrics = metrics_render,
         .render_arg = &server->metrics,
+        .fetches = &server->scripts.fetches,
     };
 }
 
@@ -198,17 +200,25 @@ log_site(const struct server *server, const char *what)
         log_info("%s", what);
         return;
     }
+    const struct script_set *scripts = server->snapshot->scripts;
+    unsigned script_count = scripts ? script_set_count(scripts) : 0;
+    char scripts_text[32] = "";
+    if (script_count)
+        snprintf(scripts_text, sizeof scripts_text, ", %u script%s", script_count,
+                 script_count == 1 ? "" : "s");
     char content[SIZE_TEXT_MAX], preloaded[SIZE_TEXT_MAX];
-    log_info("%s %s: %llu file%s, %s, %s in memory, in %.1f ms%s", what, server->options->site,
+    log_info("%s %s: %llu file%s, %s, %s in memory%s, in %.1f ms%s", what, server->options->site,
              (unsigned long long)stats->file_count, stats->file_count == 1 ? "" : "s",
              size_text(content, stats->content_len), size_text(preloaded, stats->preloaded_len),
-             (double)stats->load_ns / 1e6, stats->from_index ? ", from the index" : "");
+             scripts_text, (double)stats->load_ns / 1e6,
+             stats->from_index ? ", from the index" : "");
 }
 
 static void
 note_snapshot(struct server *server)
 {
     const struct site_stats *stats = site_stats(server->snapshot->site);
+    __atomic_store_n(&server->metrics.scripts, server->scripts.shared, __ATOMIC_RELEASE);
     __atomic_store_n(&server->metrics.site_files, stats->file_count, __ATOMIC_RELAXED);
     __atomic_store_n(&server->metrics.site_preloaded_len, stats->preloaded_len, __ATOMIC_RELAXED);
     if (!server->snapshot->tls)
@@ -382,7 +392,7 @@ load_anew(struct server *server, struct snapshot **out, struct error *error)
 {
     const struct tls_config *tls = has_tls(server->options) ? &server->tls_config : NULL;
     if (!server->options->site || strcmp(server->options->site, "-") != 0)
-        return snapshot_new(out, &server->site_config, tls, error);
+        return snapshot_new(out, &server->site_config, &server->scripts, tls, error);
     if (!tls)
         return error_set(error, "standard input cannot be read again");
     log_warn("reload: standard input cannot be read again; keeping the site");
@@ -545,6 +555,7 @@ tear_down(struct server *server)
     if (server->snapshot)
         snapshot_unref(server->snapshot);
     snapshot_bury();
+    script_setup_deinit(&server->scripts);
     tls_tickets_free(server->tickets);
     if (server->signal_fd >= 0)
         close(server->signal_fd);
@@ -566,11 +577,12 @@ set_up(struct server *server, struct error *error)
     server->worker_count = options->threads ? (unsigned)options->threads : cpus_usable();
     fill_site_config(&server->site_config, options);
     fill_worker_config(server);
+    script_setup_init(&server->scripts, options);
     if (has_tls(options) && tls_tickets_new(&server->tickets, error) != 0)
         return -1;
     fill_tls_config(&server->tls_config, options, server->tickets);
     if (block_signals(server, error) != 0 || open_logs(server, error) != 0 ||
-        snapshot_new(&server->snapshot, &server->site_config,
+        snapshot_new(&server->snapshot, &server->site_config, &server->scripts,
                      has_tls(options) ? &server->tls_config : NULL, error) != 0)
         return -1;
     if (options->site)
@@ -610,16 +622,20 @@ server_check(const struct options *options)
     struct site_config config;
     struct tls_config tls_config;
     struct tls_tickets *tickets = NULL;
+    struct script_setup scripts;
     struct snapshot *snapshot;
     struct error error;
+    script_setup_init(&scripts, options);
     fill_site_config(&config, options);
     if ((has_tls(options) && tls_tickets_new(&tickets, &error) != 0)) {
         log_error("%s", error.text);
         return 1;
     }
     fill_tls_config(&tls_config, options, tickets);
-    if (snapshot_new(&snapshot, &config, has_tls(options) ? &tls_config : NULL, &error) != 0) {
+    if (snapshot_new(&snapshot, &config, &scripts, has_tls(options) ? &tls_config : NULL, &error) !=
+        0) {
         log_error("%s", error.text);
+        script_setup_deinit(&scripts);
         tls_tickets_free(tickets);
         return 1;
     }
@@ -630,6 +646,7 @@ server_check(const struct options *options)
            (unsigned long long)stats->preloaded_len, (unsigned long long)stats->warnings);
     snapshot_unref(snapshot);
     snapshot_bury();
+    script_setup_deinit(&scripts);
     tls_tickets_free(tickets);
     return 0;
 }

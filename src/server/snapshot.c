@@ -7,6 +7,7 @@
 
 struct shared_site {
     struct site *site;
+    struct script_set *scripts; /* NULL: none */
     unsigned ref_count;
 };
 
@@ -27,19 +28,21 @@ shared_site_unref(struct shared_site *shared)
 {
     if (shared && --shared->ref_count == 0) {
         site_free(shared->site);
+        script_set_unref(shared->scripts);
         free(shared);
     }
 }
 
 static struct shared_site *
-shared_site_load(const struct site_config *config, struct error *error)
+shared_site_load(const struct site_config *config, struct script_setup *scripts,
+                 struct error *error)
 {
     struct shared_site *shared = calloc(1, sizeof *shared);
     if (!shared) {
         error_set(error, "no memory for a snapshot");
         return NULL;
     }
-    if (site_load(config, &shared->site, error) != 0) {
+    if (script_setup_load(scripts, config, &shared->site, &shared->scripts, error) != 0) {
         free(shared);
         return NULL;
     }
@@ -64,6 +67,7 @@ snapshot_make(struct snapshot **out, struct shared_site *shared, const struct tl
     }
     snapshot->shared_site = shared;
     snapshot->site = shared->site;
+    snapshot->scripts = shared->scripts;
     alive++;
     snapshot->ref_count = 1;
     *out = snapshot;
@@ -71,10 +75,10 @@ snapshot_make(struct snapshot **out, struct shared_site *shared, const struct tl
 }
 
 int
-snapshot_new(struct snapshot **out, const struct site_config *config, const struct tls_config *tls,
-             struct error *error)
+snapshot_new(struct snapshot **out, const struct site_config *config, struct script_setup *scripts,
+             const struct tls_config *tls, struct error *error)
 {
-    struct shared_site *shared = shared_site_load(config, error);
+    struct shared_site *shared = shared_site_load(config, scripts, error);
     return shared ? snapshot_make(out, shared, tls, error) : -1;
 }
 

@@ -4,12 +4,15 @@
 
 #include <pthread.h>
 
+static const struct options no_options;
+static struct script_setup fixture_scripts = {.options = &no_options};
+
 static struct snapshot *
 new_snapshot(struct fixture *fixture)
 {
     struct snapshot *snapshot;
     struct error error;
-    if (snapshot_new(&snapshot, &fixture->config, NULL, &error) != 0)
+    if (snapshot_new(&snapshot, &fixture->config, &fixture_scripts, NULL, &error) != 0)
         fail_msg("%s", error.text);
     return snapshot;
 }
@@ -35,7 +38,7 @@ a_site_that_does_not_load_says_why(void **state)
     struct snapshot *snapshot;
     struct error error;
     set_source(fixture, "nothing");
-    assert_int_equal(snapshot_new(&snapshot, &fixture->config, NULL, &error), -1);
+    assert_int_equal(snapshot_new(&snapshot, &fixture->config, &fixture_scripts, NULL, &error), -1);
     assert_non_null(strstr(error.text, "nothing"));
     assert_int_equal(snapshot_bury(), 0);
 }

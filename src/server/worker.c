@@ -153,12 +153,20 @@ worker_relay_count(const struct worker *worker)
 }
 
 static void
+worker_stop(struct worker *worker)
+{
+    if (worker->upstream)
+        upstream_pool_close(worker->upstream);
+    loop_stop(worker->loop);
+}
+
+static void
 worker_drain_step(struct timer *timer)
 {
     struct worker *worker = (struct worker *)((char *)timer - offsetof(struct worker, drain_timer));
     if (conn_pool_drain(&worker->pool, DRAIN_IDLE_MS * MS) == 0 &&
         worker_relay_count(worker) == 0) {
-        loop_stop(worker->loop);
+        worker_stop(worker);
         return;
     }
     timer_set(loop_timers(worker->loop), timer, loop_now_ns(worker->loop) + DRAIN_STEP_MS * MS);
@@ -181,27 +189,80 @@ worker_abort_now(struct loop_post *post)
     conn_pool_abort(&worker->pool);
     if (worker->config->resolver)
         relay_pool_abort(&worker->relays);
-    loop_stop(worker->loop);
+    worker_stop(worker);
 }
 
 /* --- snapshots --- */
 
+/* On the worker's thread, if it was ever the current one. */
 static void
 worker_pin_unused(struct site_pin *pin)
 {
     struct worker_pin *worker_pin = (struct worker_pin *)pin;
+    script_view_free(pin->filter);
     snapshot_unref(worker_pin->snapshot);
     free(worker_pin);
+}
+
+/* What scripts need of a worker, from the first snapshot on that has some. */
+static int
+worker_set_up_scripts(struct worker *worker, const struct script_set *set, struct error *error)
+{
+    if (!worker->scripts &&
+        script_worker_new(&worker->scripts, script_set_shared(set), worker->loop, error) != 0)
+        return -1;
+    if (script_set_fetches(set) && !worker->upstream) {
+        worker->upstream = upstream_pool_new(worker->loop, worker->config->fetches);
+        if (!worker->upstream)
+            return error_set(error, "no memory for a worker");
+        script_worker_set_upstream(worker->scripts, worker->upstream);
+    }
+    worker->env.filter = &script_filter_ops;
+    worker->env.filter_arg = worker->scripts;
+    return 0;
+}
+
+/* Gives the snapshot's scripts, if it has any, their place in this worker. A snapshot must never be
+ * served without them. */
+static int
+worker_join_scripts(struct worker *worker, struct site_pin *pin, struct error *error)
+{
+    struct script_set *set = ((struct worker_pin *)pin)->snapshot->scripts;
+    if (!set)
+        return 0;
+    if (worker_set_up_scripts(worker, set, error) != 0)
+        return -1;
+    pin->filter = script_view_new(worker->scripts, set);
+    return pin->filter ? 0 : error_set(error, "no memory for scripts");
+}
+
+/* When no request is left. */
+static void
+worker_tear_down_scripts(struct worker *worker)
+{
+    script_view_free(worker->env.pin->filter);
+    worker->env.pin->filter = NULL;
+    script_worker_free(worker->scripts);
+    if (worker->upstream) {
+        upstream_pool_free(worker->upstream);
+        resolver_detach(worker->config->fetches->resolver, worker->loop);
+    }
 }
 
 static void
 worker_take_snapshot(struct req_env *env)
 {
     struct worker *worker = (struct worker *)((char *)env - offsetof(struct worker, env));
+    struct error error;
     env->seen_generation = __atomic_load_n(env->generation, __ATOMIC_ACQUIRE);
     struct worker_pin *next = __atomic_exchange_n(&worker->next_pin, NULL, __ATOMIC_ACQ_REL);
     if (!next)
         return;
+    if (worker_join_scripts(worker, &next->pin, &error) != 0) {
+        log_error("reload: a worker keeps what it has: %s", error.text);
+        next->pin.unused(&next->pin);
+        return;
+    }
     struct site_pin *old = env->pin;
     env->pin = &next->pin;
     old->retired = true;
@@ -328,7 +389,10 @@ worker_main(void *arg)
         worker_report_start(worker, -1);
         return NULL;
     }
-    if (worker_join_cache(worker) != 0) {
+    if (worker_join_cache(worker) != 0 ||
+        worker_join_scripts(worker, worker->env.pin, &worker->error) != 0) {
+        worker_tear_down_scripts(worker);
+        cache_worker_free(worker->cache);
         loop_free(worker->loop);
         worker_report_start(worker, -1);
         return NULL;
@@ -353,6 +417,7 @@ worker_main(void *arg)
     loop_run(worker->loop, &hooks);
     worker_sleeps(worker);
     conn_pool_deinit(&worker->pool);
+    worker_tear_down_scripts(worker);
     cache_worker_free(worker->cache);
     if (worker->config->resolver) {
         relay_pool_deinit(&worker->relays);

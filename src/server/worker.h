@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "conn/conn.h"
+#include "script/script.h"
 #include "server/access_log.h"
 #include "server/log_writer.h"
 #include "server/snapshot.h"
@@ -24,9 +25,10 @@ struct worker_config {
     struct conn_config conn;
     bool endpoints; /* health on ordinary listeners */
     bool spa;
-    uint16_t redirect_port;    /* see struct req_env */
-    struct resolver *resolver; /* NULL: nothing is relayed */
-    struct cache *cache;       /* NULL: none */
+    uint16_t redirect_port;                /* see struct req_env */
+    struct resolver *resolver;             /* NULL: nothing is relayed */
+    struct cache *cache;                   /* NULL: none */
+    const struct upstream_config *fetches; /* of scripts that fetch; see script_setup.h */
     struct relay_config relay;
     struct relay_target relay_target; /* see struct conn_pool */
     enum access_format access_format;
@@ -57,7 +59,9 @@ struct worker {
     bool refresh_posted; /* atomic */
     struct conn_pool pool;
     struct relay_pool relays;
-    struct cache_worker *cache; /* NULL: none */
+    struct cache_worker *cache;     /* NULL: none */
+    struct script_worker *scripts;  /* NULL: none */
+    struct upstream_pool *upstream; /* for scripts; NULL: none */
     struct worker_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_count;
     struct log_ring *access_ring; /* NULL: no access log */

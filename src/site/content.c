@@ -365,7 +365,7 @@ static struct load_item *
 order_items(const struct content_store *store, const struct plan *plan, size_t *count)
 {
     struct load_item *items = malloc((plan->file_count + 1) * sizeof *items);
-    uint64_t used = 0;
+    uint64_t used = store->used;
     bool sorted = true;
     *count = 0;
     for (size_t i = 0; items && i < plan->count; i++) {
@@ -374,8 +374,8 @@ order_items(const struct content_store *store, const struct plan *plan, size_t *
             continue;
         struct load_item *item = &items[(*count)++];
         *item = (struct load_item){.fd = member->fd, .off = member->off, .index = (uint32_t)i};
-        item->preload =
-            member->size <= store->preload_max && member->size <= store->preload_total - used;
+        item->preload = member->size <= store->preload_max && used <= store->preload_total &&
+                        member->size <= store->preload_total - used;
         used += item->preload ? member->size : 0;
     }
     for (size_t i = 1; i < *count && sorted; i++)

@@ -33,9 +33,9 @@ void content_store_deinit(struct content_store *store);
  * start. */
 enum { CONTENT_CHANGED = -2 };
 
-/* Loads all files of the plan: content and hash of each. `arena` gets the identities of files that
- * stay on disk. A file that cannot be opened any more is left out with a warning (counted in
- * *warnings). Returns 0, -1 or CONTENT_CHANGED. */
+/* Loads all files of the plan, behind what is loaded: content and hash of each. `arena` gets the
+ * identities of files that stay on disk. A file that cannot be opened any more is left out with a
+ * warning (counted in *warnings). Returns 0, -1 or CONTENT_CHANGED. */
 int content_load(struct content_store *store, struct plan *plan, struct arena *arena,
                  uint64_t *warnings, struct error *error) MUST_USE;
 

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "site/identity.h"
+#include "site/script_path.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,6 +28,7 @@ struct walker {
     struct error *error;
     struct str disk_root;     /* what disk paths start with; no slash at its end, empty for "/" */
     char real_root[PATH_MAX]; /* links resolved; empty when /proc could not tell */
+    bool lost_script;         /* one cannot be read; *error says so */
 };
 
 /* A directory the walk stands in. */
@@ -42,17 +44,25 @@ struct level {
 
 static int walk(struct walker *walker, struct level *level);
 
-/* What nobody can ask for is not worth a warning. */
+/* What nobody can ask for is not worth a warning; but a script must not be missing without a word:
+ * it may be what keeps others out. */
 static void __attribute__((format(printf, 3, 4)))
 warn(struct walker *walker, struct str path, const char *format, ...)
 {
     char why[256];
     va_list args;
-    if (!member_path_is_public(path))
+    bool is_needed = script_path_is_needed(path);
+    if (!is_needed && !member_path_is_public(path))
         return;
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
+    if (is_needed) {
+        walker->lost_script = true;
+        error_set(walker->error, "'%.*s', where scripts are, cannot be read: %s",
+                  STR_ARG(str_first(path, PATH_SHOWN)), why);
+        return;
+    }
     uint64_t number = walker->members->warnings++;
     if (number < WARNINGS_SHOWN)
         log_warn("skipped '%.*s': %s", STR_ARG(str_first(path, PATH_SHOWN)), why);
@@ -360,7 +370,10 @@ dir_read(const char *path, struct member_list *members, struct error *error)
         return error_set(error, "no memory to read the directory");
     walker->members = members;
     walker->error = error;
+    walker->lost_script = false;
     int result = walk_root(walker, path);
+    if (walker->lost_script)
+        result = -1;
     free(walker);
     return result == 0 ? member_list_finish(members, error) : result;
 }

@@ -4,9 +4,10 @@
  * decided at rendering). Symbolic links are followed while what they stand for, links on the way
  * resolved, lies inside the real path of the root; one that leaves it, that dangles, or that leads
  * back into a directory it stands in is skipped with a warning. So is a file that cannot be read,
- * and what is neither file nor directory. Everything is opened relative to the directory it was
- * found in, and a link is judged by the file it opened, so a tree that changes meanwhile cannot
- * lead outside. Bounds: SITE_DEPTH_MAX, SITE_PATH_MAX, SITE_LINK_DEPTH_MAX, SITE_MEMBERS_MAX.
+ * and what is neither file nor directory; but of scripts (script_path.h) that is an error.
+ * Everything is opened relative to the directory it was found in, and a link is judged by the file
+ * it opened, so a tree that changes meanwhile cannot lead outside. Bounds: SITE_DEPTH_MAX,
+ * SITE_PATH_MAX, SITE_LINK_DEPTH_MAX, SITE_MEMBERS_MAX.
  */
 #ifndef TARN_SITE_DIR_H
 #define TARN_SITE_DIR_H

@@ -27,7 +27,9 @@ struct loading {
     struct arena arena; /* of the source */
     struct member_list members;
     struct plan plan;
+    struct plan private_plan; /* of what only scripts can read */
     bool single_file;
+    bool runs_something; /* scripts: it need not serve anything */
 };
 
 static uint64_t
@@ -164,6 +166,17 @@ open_source(struct loading *loading)
 }
 
 static int
+show_members(struct loading *loading)
+{
+    const struct site_config *config = loading->config;
+    if (!config->source || !config->members || loading->single_file)
+        return 0;
+    int result = config->members(config->members_arg, &loading->members, loading->error);
+    loading->runs_something = result > 0;
+    return result < 0 ? -1 : 0;
+}
+
+static int
 make_plan(struct loading *loading)
 {
     struct plan *plan = &loading->plan;
@@ -171,9 +184,10 @@ make_plan(struct loading *loading)
         const struct member *member = &loading->members.list[0];
         return plan_make_single(plan, member, single_type(loading, member), loading->error);
     }
-    if (plan_make(plan, &loading->members, loading->error) < 0)
+    if (plan_make(plan, &loading->members, loading->error) < 0 ||
+        private_plan(&loading->private_plan, &loading->members, loading->error) < 0)
         return -1;
-    if (plan->file_count > 0 || loading->config->allow_empty)
+    if (plan->file_count > 0 || loading->config->allow_empty || loading->runs_something)
         return 0;
     if (plan->hidden_count)
         return error_set(loading->error, "no file to serve, only %" PRIu64 " hidden ones",
@@ -191,6 +205,9 @@ load_content(struct loading *loading)
         return -1;
     int result =
         content_load(&site->store, &loading->plan, &site->arena, &loading->members.warnings, error);
+    if (result == 0 && loading->private_plan.count)
+        result = content_load(&site->store, &loading->private_plan, &site->arena,
+                              &loading->members.warnings, error);
     if (result < 0)
         return result;
     /* A packed tar has all variants that are worth it. */
@@ -224,6 +241,9 @@ build_routes(struct loading *loading)
         result = single_path(loading, &path) < 0 ? -1 : routes_build_single(&builder, path);
     else
         result = routes_build(&builder);
+    if (result == 0)
+        result = private_table_init(&site->privates, &loading->private_plan, &site->arena,
+                                    builder.now, loading->error);
     renderer_deinit(&renderer);
     return result;
 }
@@ -259,16 +279,13 @@ keep_content(struct loading *loading, const struct member *member, struct site_c
     return 0;
 }
 
-/* Takes over those descriptors of the source that content is still read from. */
+/* Notes which descriptors of the source content is still read from. */
 static int
-keep_what_is_used(struct loading *loading)
+keep_contents(struct loading *loading, struct plan *plan, bool used[])
 {
-    struct site *site = loading->site;
-    struct member_list *members = &loading->members;
-    bool used[sizeof members->fds / sizeof members->fds[0]] = {false};
-    unsigned left = 0;
-    for (size_t i = 0; i < loading->plan.count; i++) {
-        struct plan_entry *entry = &loading->plan.list[i];
+    const struct member_list *members = &loading->members;
+    for (size_t i = 0; i < plan->count; i++) {
+        struct plan_entry *entry = &plan->list[i];
         struct site_content *content = &entry->bytes.content;
         if (!entry->bytes.loaded || content->mem)
             continue;
@@ -277,6 +294,20 @@ keep_what_is_used(struct loading *loading)
         for (unsigned f = 0; f < members->fd_count; f++)
             used[f] = used[f] || content->fd == members->fds[f];
     }
+    return 0;
+}
+
+/* Takes those descriptors over. */
+static int
+keep_what_is_used(struct loading *loading)
+{
+    struct site *site = loading->site;
+    struct member_list *members = &loading->members;
+    bool used[sizeof members->fds / sizeof members->fds[0]] = {false};
+    unsigned left = 0;
+    if (keep_contents(loading, &loading->plan, used) < 0 ||
+        keep_contents(loading, &loading->private_plan, used) < 0)
+        return -1;
     for (unsigned f = 0; f < members->fd_count; f++) {
         if (used[f])
             site->fds[site->fd_count++] = members->fds[f];
@@ -309,7 +340,9 @@ count_content(struct loading *loading)
 static int
 load_opened(struct loading *loading)
 {
-    int result = load_rules(loading);
+    int result = show_members(loading);
+    if (result == 0)
+        result = load_rules(loading);
     if (result == 0)
         result = make_plan(loading);
     if (result == 0)
@@ -344,6 +377,7 @@ load_once(const struct site_config *config, struct site **out, struct error *err
     if (result == 0)
         result = load_opened(&loading);
     plan_deinit(&loading.plan);
+    plan_deinit(&loading.private_plan);
     member_list_deinit(&loading.members);
     arena_deinit(&loading.arena);
     if (result < 0)

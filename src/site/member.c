@@ -190,6 +190,13 @@ is_as_listed(const struct member *member, const struct stat *st)
     return S_ISREG(st->st_mode) && (uint64_t)st->st_size == member->size;
 }
 
+bool
+member_is_at(const struct member *member, const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && is_as_listed(member, &st);
+}
+
 int
 member_open(const struct member *member, int *fd, bool *owned, struct error *error)
 {

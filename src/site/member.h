@@ -60,6 +60,9 @@ const struct member *member_list_find(const struct member_list *members, struct 
  * disk file that is not the one that was listed (identity, or else size) is an error. */
 int member_open(const struct member *member, int *fd, bool *owned, struct error *error) MUST_USE;
 
+/* Whether the file at `path` is the disk file that was listed. */
+bool member_is_at(const struct member *member, const char *path);
+
 /* Reads the whole content of a member of at most `max` bytes into memory of the arena. */
 int member_read(const struct member *member, struct arena *arena, uint64_t max, struct str *out,
                 struct error *error) MUST_USE;

@@ -1,4 +1,4 @@
-/* Packing in five steps: list the source, choose and check, hash and compress in threads
+/* Packing in five steps: list the source, choose, compile and check, hash and compress in threads
  * (pack_work.c), put originals and variants in one sorted list, write it (pack_output.c).
  * Compressed variants wait in an unlinked file, the spill file, until all sizes are known.
  */
@@ -39,8 +39,9 @@ struct pack {
     struct pack_file *files; /* heap: items and variants, sorted */
     size_t file_count;
     int spill_fd;
+    struct pack_scripts_job scripts;
     struct progress progress;
-    struct pack_output output;
+    struct output_file output;
 };
 
 static int
@@ -64,7 +65,7 @@ is_output(const struct member *member, const struct stat *st)
 }
 
 static bool
-is_script_path(struct str path)
+is_below_script_folders(struct str path)
 {
     return str_starts_with(path, STR(".tarn/")) || str_starts_with(path, STR(".zeroserve/"));
 }
@@ -76,7 +77,7 @@ is_wanted(const struct member *member, const struct stat *old_output)
         return false;
     if (old_output && is_output(member, old_output))
         return false;
-    return member_path_is_public(member->path) || is_script_path(member->path);
+    return member_path_is_public(member->path) || is_below_script_folders(member->path);
 }
 
 /* Which variants to make: of what is served and shrinks, those that the source does not bring. */
@@ -110,6 +111,10 @@ choose_items(struct pack *pack)
     for (size_t i = 0; i < pack->members.count; i++) {
         const struct member *member = &pack->members.list[i];
         if (!is_wanted(member, has_old ? &st : NULL))
+            continue;
+        if (pack_script(&pack->scripts, &member) < 0)
+            return -1;
+        if (!member)
             continue;
         struct pack_item *item = &pack->items[pack->item_count++];
         item->file.path = member->path;
@@ -227,7 +232,7 @@ run(struct pack *pack)
     unsigned threads = pack->config->threads ? pack->config->threads : usable_cpus();
     if (list_source(pack) < 0 || choose_items(pack) < 0 || check_rules(pack) < 0)
         return -1;
-    if (pack_output_open(&pack->output, pack->config->output, pack->error) < 0 ||
+    if (output_file_open(&pack->output, pack->config->output, pack->error) < 0 ||
         open_spill(pack) < 0)
         return -1;
     if (pack_work(pack->items, pack->item_count, threads, pack->spill_fd, &pack->progress,
@@ -237,7 +242,7 @@ run(struct pack *pack)
     if (pack_write_archive(pack->output.fd, pack->files, pack->file_count, pack->spill_fd,
                            &pack->progress, &pack->stats->output_len, pack->error) < 0)
         return -1;
-    return pack_output_commit(&pack->output, pack->error);
+    return output_file_commit(&pack->output, pack->error);
 }
 
 int
@@ -248,12 +253,15 @@ pack_write(const struct pack_config *config, struct pack_stats *stats, struct er
     *stats = (struct pack_stats){0};
     arena_init(&pack.arena, SITE_ARENA_MAX, ARENA_BLOCK_LEN);
     member_list_init(&pack.members, &pack.arena);
+    pack.scripts = (struct pack_scripts_job){config, &pack.members, &pack.arena, -1, error};
     progress_init(&pack.progress, config->progress);
     int result = run(&pack);
     progress_end(&pack.progress);
-    pack_output_discard(&pack.output);
+    output_file_discard(&pack.output);
     if (pack.spill_fd >= 0)
         close(pack.spill_fd);
+    if (pack.scripts.objects_fd >= 0)
+        close(pack.scripts.objects_fd);
     free(pack.files);
     free(pack.items);
     member_list_deinit(&pack.members);

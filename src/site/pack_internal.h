@@ -1,12 +1,13 @@
 /* pack_internal: what the files of `tarn pack` share. Not for others.
  *
- * pack.c chooses the files, pack_work.c hashes and compresses them in threads, pack_output.c lays
- * the archive out and writes it.
+ * pack.c chooses the files, pack_scripts.c compiles scripts, pack_work.c hashes and compresses them
+ * in threads, pack_output.c lays the archive out and writes it.
  */
 #ifndef TARN_SITE_PACK_INTERNAL_H
 #define TARN_SITE_PACK_INTERNAL_H
 
 #include "site/member.h"
+#include "site/output_file.h"
 #include "site/pack.h"
 #include "site/packidx.h"
 #include "site/progress.h"
@@ -35,24 +36,22 @@ struct pack_item {
     struct pack_file variants[HTTP_CODING_IDENTITY];
 };
 
+/* Takes care of a member that is a script: *member becomes what goes into the archive: itself, the
+ * object file it was compiled to, whose bytes are appended to `objects_fd` (-1: a file is made), or
+ * NULL: nothing. */
+struct pack_scripts_job {
+    const struct pack_config *config;
+    const struct member_list *members;
+    struct arena *arena;
+    int objects_fd;
+    struct error *error;
+};
+int pack_script(struct pack_scripts_job *job, const struct member **member) MUST_USE;
+
 /* Hashes every item and makes the wanted variants, whose bytes go to `spill_fd`. The paths of the
  * variants are left to the caller. */
 int pack_work(struct pack_item *items, size_t count, unsigned threads, int spill_fd,
               struct progress *progress, struct error *error) MUST_USE;
-
-/* Where the archive goes: standard output, or a temporary file that takes the target's place when
- * all is written. */
-struct pack_output {
-    int fd;
-    char *temporary; /* heap; NULL when `fd` is written directly */
-    char *target;    /* heap, links resolved; NULL for standard output */
-};
-
-int pack_output_open(struct pack_output *output, const char *path, struct error *error) MUST_USE;
-/* Puts the file in place. After this, or in its stead on failure, pack_output_discard. */
-int pack_output_commit(struct pack_output *output, struct error *error) MUST_USE;
-/* Closes and, unless committed, removes the temporary file. */
-void pack_output_discard(struct pack_output *output);
 
 /* Writes the archive of these files, sorted by path. Each content is checked against its hash on
  * the way. *len: bytes written. */

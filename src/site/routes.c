@@ -9,10 +9,11 @@
 #include "base/must.h"
 #include "http/target.h"
 #include "site/cache_rule.h"
+#include "site/template.h"
 
 #include <stdlib.h>
 
-enum { CACHE_LINE = 64, CHUNK_LEN = 64 << 10 };
+enum { CACHE_LINE = 64, CHUNK_LEN = 64 << 10, PATH_SHOWN = 200 };
 _Static_assert(sizeof(struct site_route) <= CACHE_LINE, "one line decides a lookup");
 
 /* --- memory --- */
@@ -97,6 +98,24 @@ shown_mtime(const struct route_builder *builder, const struct plan_entry *entry)
     return mtime <= 0 ? 0 : mtime < builder->now ? mtime : builder->now;
 }
 
+/* Looks for places for metadata in a page. */
+static int
+find_template(struct route_builder *builder, struct str path, struct site_rep *rep)
+{
+    struct arena *arena = &builder->site->arena;
+    if (!builder->config->templates || !rep->content.mem || !site_template_type(rep->type))
+        return 0;
+    struct str text = str_make(rep->content.mem, rep->content.len);
+    if (site_template_find(text, arena, &rep->template, builder->error) < 0) {
+        error_prefix(builder->error, "'%.*s'", STR_ARG(str_first(path, PATH_SHOWN)));
+        return -1;
+    }
+    if (!rep->template)
+        return 0;
+    rep->template_lines = site_template_lines(rep->head, arena);
+    return rep->template_lines.ptr ? 0 : error_set(builder->error, "no memory for the routes");
+}
+
 /* A route to the file, with heads of its own. */
 static struct site_route *
 new_file_route(struct route_builder *builder, const struct plan_entry *entry,
@@ -128,7 +147,7 @@ new_file_route(struct route_builder *builder, const struct plan_entry *entry,
             return NULL;
         route->codings |= (uint8_t)(1u << codings[i]);
     }
-    return route;
+    return find_template(builder, route->path, &route->reps[0]) < 0 ? NULL : route;
 }
 
 static int

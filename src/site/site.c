@@ -1,5 +1,6 @@
 #include "site/site.h"
 
+#include "base/limits.h"
 #include "base/must.h"
 #include "site/identity.h"
 #include "site/site_internal.h"
@@ -26,6 +27,70 @@ const struct site_route *
 site_find(const struct site *site, struct str path)
 {
     return site->any ? site->any : route_table_find(&site->table, path);
+}
+
+size_t
+site_file_count(const struct site *site)
+{
+    return site->file_route_count;
+}
+
+const struct site_route *
+site_file(const struct site *site, size_t at)
+{
+    must(at < site->file_route_count);
+    return site->routes[at];
+}
+
+size_t
+site_file_from(const struct site *site, struct str path)
+{
+    size_t low = 0, high = site->file_route_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (str_cmp(site->routes[middle]->path, path) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct site_route *
+site_find_file(const struct site *site, struct str path)
+{
+    if (site->any)
+        return site->any;
+    size_t at = site_file_from(site, path);
+    bool found = at < site->file_route_count && str_eq(site->routes[at]->path, path);
+    return found ? site->routes[at] : NULL;
+}
+
+/* Names have no slash in front, paths have. */
+static const struct site_route *
+find_public(const struct site *site, struct str name)
+{
+    char path[SITE_PATH_MAX + 1];
+    if (name.len == 0 || name.len >= sizeof path || site->any)
+        return NULL;
+    path[0] = '/';
+    memcpy(path + 1, name.ptr, name.len);
+    return site_find_file(site, str_make(path, name.len + 1));
+}
+
+bool
+site_find_member(const struct site *site, struct str name, struct site_member *out)
+{
+    const struct site_private *private = private_table_find(&site->privates, name);
+    if (private) {
+        *out = (struct site_member){&private->content, private->etag, private->mtime};
+        return true;
+    }
+    const struct site_route *route = find_public(site, name);
+    if (!route)
+        return false;
+    *out = (struct site_member){&route->reps[0].content, route->reps[0].etag, route->mtime};
+    return true;
 }
 
 const struct site_route *

@@ -18,6 +18,10 @@
 #include "http/accept.h"
 #include "site/rules.h"
 
+struct site_template;
+
+struct member_list;
+
 struct site_config {
     const char *source;        /* path, or "-"; NULL: an empty site */
     uint64_t preload_max;      /* files up to this size are held in memory */
@@ -31,7 +35,13 @@ struct site_config {
     bool try_html;
     bool browse;
     bool precompress; /* directory sources: make br, zstd and gzip variants in memory */
+    bool templates;   /* look for places for metadata in pages (template.h) */
     bool allow_empty;
+    /* Looks at what a source of several files contains, before it is rendered: scripts are found
+     * this way. Negative: loading fails, with the line. Above 0: there is something to run, and no
+     * file needs to be there. May be called again for the same load. NULL: nobody looks. */
+    int (*members)(void *arg, const struct member_list *members, struct error *error);
+    void *members_arg;
 };
 
 /* The bytes of one representation. */
@@ -69,7 +79,11 @@ struct site_rep {
     uint32_t valid_off;
     struct str etag; /* with quotes; lies in head */
     struct str type; /* media type with parameters; lies in head */
-    uint8_t coding;  /* enum http_coding */
+    /* Identity in memory with places for metadata: where they are, and the lines of `head` that
+     * stay true whatever goes into them; they have no Content-Type. NULL: there are none. */
+    const struct site_template *template;
+    struct str template_lines;
+    uint8_t coding; /* enum http_coding */
 };
 
 enum site_route_kind {
@@ -111,6 +125,24 @@ void site_free(struct site *site);
 /* The route of a normalised path (see http/target.h), or NULL. For a one-file site without
  * only_path every path finds it. */
 const struct site_route *site_find(const struct site *site, struct str path);
+
+/* Files by their own paths, no aliases and no directories, in byte order: how many; one of them; the
+ * first whose path is not before `path`, by which what lies below a directory "/d/" is found. */
+size_t site_file_count(const struct site *site);
+const struct site_route *site_file(const struct site *site, size_t at);
+size_t site_file_from(const struct site *site, struct str path);
+/* The file with this path, or NULL. For a one-file site as site_find. */
+const struct site_route *site_find_file(const struct site *site, struct str path);
+
+/* A file by its exact name in the source, "data/flags.json": one that can be asked for, or one that
+ * only scripts can read, below `.tarn/` or `.zeroserve/` (private.h). False: there is none; also
+ * where one file answers every path. Borrowed from the site. */
+struct site_member {
+    const struct site_content *content;
+    struct str etag; /* with quotes */
+    int64_t mtime;   /* seconds since 1970 */
+};
+bool site_find_member(const struct site *site, struct str name, struct site_member *out);
 
 /* `404.html` of the root, or NULL; `/index.html` of the root for --spa, or NULL when not asked for
  * or absent. */

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "site/content.h"
+#include "site/private.h"
 #include "site/route_table.h"
 
 struct site {
@@ -16,6 +17,7 @@ struct site {
     const struct site_route *any; /* one file for every path; else NULL */
     const struct site_route *not_found, *spa;
     const struct site_rules *rules;
+    struct private_table privates;
     int fds[4]; /* tar or memory files that content is read from */
     unsigned fd_count;
     struct site_stats stats;

@@ -362,8 +362,7 @@ open_path(struct source *source, const char *path, unsigned timeout_ms)
     if (S_ISDIR(st.st_mode))
         return dir_read(path, source->members, source->error);
     if (is_script(source->name))
-        return error_set(source->error,
-                         "'%s': SITE is a request script; this build serves content only", path);
+        return error_set(source->error, "'%s' is a request script, and no site", path);
     return open_file(source, path, timeout_ms);
 }
 

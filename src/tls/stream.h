@@ -121,6 +121,8 @@ struct str tls_stream_sni(const struct tls_stream *stream);
 /* The one in the clear; the same without ECH. */
 struct str tls_stream_outer_sni(const struct tls_stream *stream);
 bool tls_stream_ech_accepted(const struct tls_stream *stream);
+/* Whether this server has keys for it. */
+bool tls_stream_has_ech_keys(const struct tls_stream *stream);
 bool tls_stream_resumed(const struct tls_stream *stream);
 /* Whether what is being read came as early data: a replay is possible. */
 bool tls_stream_is_early(const struct tls_stream *stream);
@@ -132,6 +134,13 @@ bool tls_stream_covers(struct tls_stream *stream, struct str host);
  * Into the caller's buffer. */
 struct str tls_stream_client_subject(const struct tls_stream *stream, char *out, size_t out_len);
 struct str tls_stream_client_fingerprint(const struct tls_stream *stream, char out[65]);
+/* Its issuer; and its serial number, as bytes in lower hex. */
+struct str tls_stream_client_issuer(const struct tls_stream *stream, char *out, size_t out_len);
+struct str tls_stream_client_serial(const struct tls_stream *stream, char *out, size_t out_len);
+/* Fingerprint of one certificate of the chain that the client sent, its own being at 0; empty:
+ * there is none any more. */
+struct str tls_stream_client_chain_fingerprint(const struct tls_stream *stream, unsigned at,
+                                               char out[65]);
 /* The JA4 fingerprint of the ClientHello that counted, computed when first asked for; empty when it
  * was not kept. */
 enum { JA4_TEXT_LEN = 36 };

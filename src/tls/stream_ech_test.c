@@ -117,6 +117,7 @@ grease_is_served(void **state)
     SSL_set_enable_ech_grease(link.ssl, 1);
     link_connect(&link);
     assert_false(tls_stream_ech_accepted(link.stream));
+    assert_true(tls_stream_has_ech_keys(link.stream));
     assert_true(link_got(&link, "secret"));
     assert_true(str_eq(tls_stream_outer_sni(link.stream), STR("secret.test")));
     link_close(&link);

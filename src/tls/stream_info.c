@@ -1,6 +1,7 @@
 /* What is known of a stream after its handshake. */
 #include "tls/stream_internal.h"
 
+#include "base/hex.h"
 #include "tls/ja4.h"
 
 #include <openssl/bio.h>
@@ -9,7 +10,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct str
@@ -37,6 +37,12 @@ bool
 tls_stream_ech_accepted(const struct tls_stream *stream)
 {
     return SSL_ech_accepted(stream->ssl);
+}
+
+bool
+tls_stream_has_ech_keys(const struct tls_stream *stream)
+{
+    return stream->context && stream->context->ech;
 }
 
 bool
@@ -89,14 +95,14 @@ client_cert(const struct tls_stream *stream)
                                                            : NULL;
 }
 
-struct str
-tls_stream_client_subject(const struct tls_stream *stream, char *out, size_t out_len)
+/* Takes the certificate. */
+static struct str
+write_name(X509 *cert, X509_NAME *(*name_of)(const X509 *cert), char *out, size_t out_len)
 {
-    X509 *cert = client_cert(stream);
     BIO *bio = cert ? BIO_new(BIO_s_mem()) : NULL;
     const uint8_t *text = NULL;
     size_t len = 0;
-    if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0)
+    if (bio && X509_NAME_print_ex(bio, name_of(cert), 0, XN_FLAG_RFC2253) >= 0)
         BIO_mem_contents(bio, &text, &len);
     if (len > out_len)
         len = out_len;
@@ -109,18 +115,62 @@ tls_stream_client_subject(const struct tls_stream *stream, char *out, size_t out
 }
 
 struct str
-tls_stream_client_fingerprint(const struct tls_stream *stream, char out[65])
+tls_stream_client_subject(const struct tls_stream *stream, char *out, size_t out_len)
+{
+    return write_name(client_cert(stream), X509_get_subject_name, out, out_len);
+}
+
+struct str
+tls_stream_client_issuer(const struct tls_stream *stream, char *out, size_t out_len)
+{
+    return write_name(client_cert(stream), X509_get_issuer_name, out, out_len);
+}
+
+struct str
+tls_stream_client_serial(const struct tls_stream *stream, char *out, size_t out_len)
+{
+    X509 *cert = client_cert(stream);
+    const ASN1_INTEGER *serial = cert ? X509_get0_serialNumber(cert) : NULL;
+    struct str bytes = {0};
+    if (serial)
+        bytes = str_make((const char *)ASN1_STRING_get0_data(serial),
+                         (size_t)ASN1_STRING_length(serial));
+    bytes = str_first(bytes, out_len / 2);
+    hex_encode(bytes, false, out);
+    X509_free(cert);
+    return str_make(out, 2 * bytes.len);
+}
+
+static struct str
+write_fingerprint(const X509 *cert, char out[65])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    X509 *cert = client_cert(stream);
     if (cert && !X509_digest(cert, EVP_sha256(), digest, &len))
         len = 0;
-    X509_free(cert);
     ERR_clear_error();
-    for (unsigned i = 0; i < len; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    hex_encode(str_make((const char *)digest, len), false, out);
+    out[2 * len] = '\0';
     return str_make(out, 2 * len);
+}
+
+struct str
+tls_stream_client_fingerprint(const struct tls_stream *stream, char out[65])
+{
+    X509 *cert = client_cert(stream);
+    struct str text = write_fingerprint(cert, out);
+    X509_free(cert);
+    return text;
+}
+
+struct str
+tls_stream_client_chain_fingerprint(const struct tls_stream *stream, unsigned at, char out[65])
+{
+    X509 *own = client_cert(stream);
+    const STACK_OF(X509) *chain = own ? SSL_get_peer_full_cert_chain(stream->ssl) : NULL;
+    bool is_there = chain && at < sk_X509_num(chain);
+    X509_free(own);
+    return write_fingerprint(is_there ? sk_X509_value(chain, at) : NULL, out);
 }
 
 struct str

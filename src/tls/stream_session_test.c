@@ -22,6 +22,7 @@ get_session(struct fixture *fixture, const char *sni)
     link_open(&link, fixture->context, sni, ROOMY);
     link_connect(&link);
     assert_false(tls_stream_resumed(link.stream));
+    assert_false(tls_stream_has_ech_keys(link.stream));
     link_talk(&link);
     SSL_SESSION *session = link.session;
     assert_non_null(session);
@@ -262,6 +263,25 @@ open_as(struct link *link, struct fixture *fixture, X509 *cert)
     }
 }
 
+/* Issuer, serial number and chain. */
+static void
+check_certificate(struct link *link, struct str hex, const X509 *cert)
+{
+    char text[256], fingerprint[65];
+    assert_true(str_eq(tls_stream_client_issuer(link->stream, text, sizeof text), STR("CN=CA")));
+    assert_int_equal(tls_stream_client_issuer(link->stream, text, 2).len, 2);
+    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(cert), NULL);
+    char *serial = BN_bn2hex(number);
+    assert_true(strlen(serial) >= 2);
+    assert_true(
+        str_eq(tls_stream_client_serial(link->stream, text, sizeof text), str_from_cstr(serial)));
+    assert_int_equal(tls_stream_client_serial(link->stream, text, 1).len, 0);
+    OPENSSL_free(serial);
+    BN_free(number);
+    assert_true(str_eq(tls_stream_client_chain_fingerprint(link->stream, 0, fingerprint), hex));
+    assert_int_equal(tls_stream_client_chain_fingerprint(link->stream, 1, fingerprint).len, 0);
+}
+
 static void
 check_identity(struct link *link, X509 *cert)
 {
@@ -276,6 +296,7 @@ check_identity(struct link *link, X509 *cert)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
     assert_true(
         str_eq(tls_stream_client_fingerprint(link->stream, fingerprint), str_make(hex, 64)));
+    check_certificate(link, str_make(hex, 64), cert);
 }
 
 /* How many names of CAs the client was told. */
@@ -323,6 +344,9 @@ a_requested_certificate_may_be_missing_but_not_wrong(void **state)
     link_connect(&link);
     assert_int_equal(tls_stream_client_subject(link.stream, subject, sizeof subject).len, 0);
     assert_int_equal(tls_stream_client_fingerprint(link.stream, fingerprint).len, 0);
+    assert_int_equal(tls_stream_client_issuer(link.stream, subject, sizeof subject).len, 0);
+    assert_int_equal(tls_stream_client_serial(link.stream, subject, sizeof subject).len, 0);
+    assert_int_equal(tls_stream_client_chain_fingerprint(link.stream, 0, fingerprint).len, 0);
     link_close(&link);
     open_as(&link, fixture, people.good);
     link_connect(&link);

@@ -1,0 +1,202 @@
+/* options_rows_scripts: the rows of the options of scripts. Only for options_table.c, which has
+ * them in its array, between those of other groups; as they are no whole piece of C, clang-format
+ * must leave them alone.
+ */
+#ifndef TARN_SERVER_OPTIONS_ROWS_SCRIPTS_H
+#define TARN_SERVER_OPTIONS_ROWS_SCRIPTS_H
+
+/* clang-format off */
+    {
+        .name = "plugin",
+        IS_LIST(PATH, plugins),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SITE,
+        .default_note = "none",
+        .argument = "FILES",
+        .help = "run the scripts of these before those of SITE",
+        .detail = "Archives or directories, of which only what is below .tarn/scripts or "
+                  ".zeroserve/scripts is taken, and scripts by themselves (.c or .o). Repeat it, "
+                  "or separate with commas; they run in that order.",
+    },
+    {
+        .name = "plugin-dir",
+        IS_LIST(PATH, plugin_dirs),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SITE,
+        .default_note = "none",
+        .argument = "DIRS",
+        .help = "the same for directories, behind those of --plugin",
+    },
+    {
+        .name = "clang",
+        IS_TEXT(PATH, clang),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS | FOR_PACK | FOR_COMPILE,
+        .default_note = "the newest on PATH",
+        .argument = "FILE",
+        .help = "compile scripts with this clang, 19 or newer",
+        .detail = "By default the newest of clang and clang-N on PATH. What is packed already "
+                  "needs no compiler.",
+    },
+    {
+        .name = "script-slice-ms",
+        IS_NUMBER(script_slice_ms, 1, 1000),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_text = "1",
+        .argument = "MS",
+        .help = "a script runs for so long, then others have their turn",
+        .aliases = {{.name = "preempt-timer-interval-ms"}},
+    },
+    {
+        .name = "max-request-external-memory-footprint-kb",
+        IS_NUMBER(script_footprint_kb, 1, 1 << 20),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_text = "256",
+        .argument = "KIB",
+        .help = "what helpers may hold for one run of a script: JSON and the like",
+    },
+    {
+        .name = "max-buffered-body-size-kb",
+        IS_NUMBER(script_body_kb, 1, 1 << 20),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_text = "256",
+        .argument = "KIB",
+        .help = "request body that scripts can read",
+        .detail = "Memory for as much may be needed for each request whose script reads its body.",
+    },
+    {
+        .name = "script-env",
+        IS_LIST(STRING, script_env),
+        .min = 1,
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_text = "TARN_SCRIPT_*",
+        .argument = "NAMES",
+        .help = "environment variables that scripts can read",
+        .detail = "Names, or beginnings of names with '*' behind them; repeat it, or separate with "
+                  "commas. What is given takes the place of the default.",
+    },
+    {
+        .name = "script-kv-max",
+        IS_SIZE(script_kv_max, 0, TIB),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_text = "16M",
+        .argument = "SIZE",
+        .help = "what scripts may keep in the store that they share",
+        .detail = "For zs_kv_set and its like: keys, values, and what each entry costs. When it is "
+                  "full, what was not used for longest goes.",
+    },
+    {
+        .name = "max-rate-limit-buckets",
+        IS_NUMBER(rate_buckets_max, 1, 100 * 1000 * 1000),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_text = "10000",
+        .argument = "N",
+        .help = "keys that zs_rate_limit counts at a time",
+        .detail = "A key that may do everything again is forgotten. When all are taken, "
+                  "zs_rate_limit says so of further ones.",
+    },
+    {
+        .name = "geoip",
+        IS_TEXT(PATH, geoip),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS,
+        .default_note = "none",
+        .argument = "FILE",
+        .help = "MaxMind database for zs_geoip",
+    },
+    {
+        .name = "section",
+        IS_TEXT(STRING, section),
+        .min = 1,
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_BPF_RUN | FOR_BPF_DIS,
+        .default_note = "the entry point, or all",
+        .argument = "NAME",
+        .help = "section of the object file",
+        .detail = "Without it 'tarn bpf run' takes zeroserve.request, else tarn.request, else the "
+                  "only section besides .text, and 'tarn bpf dis' lists all.",
+    },
+    {
+        .name = "script-engine",
+        IS_WORD(script_engine, "auto|jit|interp"),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS | FOR_BPF,
+        .default_text = "auto",
+        .argument = "ENGINE",
+        .help = "auto, jit or interp; --jit and --interp for short",
+        .detail = "jit is machine code, interp the interpreter. auto takes machine code where it "
+                  "can be had: not on every processor, nor where the system forbids executable "
+                  "memory, nor when it is longer than --script-code-size-limit-kb. With jit that "
+                  "is an error.",
+        .aliases = {{.name = "jit", .value = "jit"},
+                    {.name = "interp", .value = "interp"},
+                    {.name = "no-jit", .value = "interp"}},
+    },
+    {
+        .name = "script-cpu-limit-ms",
+        IS_NUMBER(script_cpu_limit_ms, 0, DAY_MS),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS | FOR_BPF_RUN | FOR_BPF_EXEC,
+        .default_text = "1000",
+        .argument = "MS",
+        .help = "CPU time in all after which a script is stopped; 0: never",
+        .detail = "Of one script for one request. Before that, a script pauses for 100 ms after "
+                  "each 20 ms.",
+    },
+    {
+        .name = "script-code-size-limit-kb",
+        IS_NUMBER(script_code_size_limit_kb, 1, UINT32_MAX),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SCRIPTS | FOR_BPF_RUN | FOR_BPF_DIS,
+        .default_text = "4096",
+        .argument = "KIB",
+        .help = "machine code that a script may become",
+    },
+    {
+        .name = "request",
+        IS_TEXT(STRING, request),
+        .min = 1,
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_RUN_SCRIPT,
+        .default_text = "GET /",
+        .argument = "REQUEST",
+        .help = "what to ask the script: 'METHOD TARGET'",
+        .detail = "One word alone is the target, with the method GET.",
+    },
+    {
+        .name = "header",
+        .letter = 'H',
+        IS_LIST(STRING, headers),
+        .whole = true,
+        .min = 1,
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_RUN_SCRIPT,
+        .default_note = "Host: localhost",
+        .argument = "HEADER",
+        .help = "a header field, 'NAME: VALUE'; may be given several times",
+    },
+    {
+        .name = "body",
+        IS_TEXT(STRING, body),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_RUN_SCRIPT,
+        .default_note = "none",
+        .argument = "TEXT",
+        .help = "the request's body, or @FILE",
+        .detail = "@- is standard input. Content-Length is added.",
+    },
+    {
+        .name = "zeroserve",
+        IS_FLAG(sdk_zeroserve),
+        .group = GROUP_SCRIPTS,
+        .commands = FOR_SDK,
+        .help = "print zeroserve.h, which includes tarn.h",
+    },
+
+#endif
