@@ -513,7 +513,7 @@ static void
 nothing_overlaps_nothing(void **state)
 {
     static const char bytes[8];
-    struct bpf_run run; /* is only for traps */
+    static struct bpf_run run; /* of no use but to trap */
     bpf_views_apart(&run, bytes, 8, bytes + 4, 0);
     bpf_views_apart(&run, bytes + 4, 0, bytes, 8);
     bpf_views_apart(&run, bytes, 0, bytes, 0);

@@ -342,7 +342,7 @@ static void
 a_script_that_calls_in_a_loop_is_noticed(void **state)
 {
     const struct spec loop = {
-        PROGRAM(MOV_I(R6, 3000000), MOV_I(R1, 0), CALL(H_NEST), ALU64_I(SUB, R6, 1),
+        PROGRAM(MOV_I(R6, 30000000), MOV_I(R1, 0), CALL(H_NEST), ALU64_I(SUB, R6, 1),
                 JMP_I(JNE, R6, 0, -4), EXIT),
     };
     struct scene scene;

@@ -25,7 +25,6 @@ bpf_run_new(struct bpf_pool *pool, uint32_t entry, void *user)
     run->entry = entry;
     run->user = user;
     run->begun = false;
-    run->caller = NULL;
     run->data_dirty = false;
     run->dirty_low = BPF_STACK_TOP;
     run->args_len = 0;
