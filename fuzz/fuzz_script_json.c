@@ -14,10 +14,10 @@
 
 enum {
     MEMORY = 8192, /* of the script */
-    INPUT_MAX = 2048,
+    INPUT_MAX = 1024,
     TREES_MAX = 256 << 10, /* bytes of text of one tree that is compared */
     MODEL_MAX = 64 << 20,
-    CALLS_MAX = 400,
+    CALLS_MAX = 200,
 };
 
 static const uint64_t NONE = (uint64_t)-1;
@@ -39,6 +39,11 @@ static struct {
     struct model_handle handles[SCRIPT_HANDLES_MAX];
     unsigned handle_count, calls;
     uint64_t next_id;
+    struct script_json account; /* of what is shared */
+    struct arena shared_arena;
+    struct model *shared_model;
+    struct json_node shared;
+    uint64_t shared_cost;
     bool must_trap;           /* the call that is made */
     struct model *set_string; /* the node whose old value may be gone when it traps */
 } fuzz;
@@ -332,6 +337,16 @@ clone(struct bpf_run *run)
     add_handle(id, copy, copy);
 }
 
+/* As files of the site are. */
+static void
+share(struct bpf_run *run)
+{
+    want(fuzz.handle_count < SCRIPT_HANDLES_MAX);
+    uint64_t id = script_json_share(&fuzz.scene->frame, &fuzz.shared, fuzz.shared_cost, "fuzz");
+    struct model *copy = model_copy(&fuzz.arena, fuzz.shared_model);
+    add_handle(id, copy, copy);
+}
+
 static void
 get(struct bpf_run *run)
 {
@@ -537,9 +552,9 @@ static uint64_t
 drive(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
 {
     static void (*const calls[])(struct bpf_run *) = {
-        parse_made, parse_raw, make_new,   clone,         get,        array_get, free_handle,
-        reset,      look,      read_value, set,           array_push, array_set, set_string,
-        set_plain,  get,       set,        remove_member, array_push, look,
+        parse_made, parse_raw, make_new,   clone,         get,        array_get,  free_handle,
+        reset,      look,      read_value, set,           array_push, array_set,  set_string,
+        set_plain,  get,       set,        remove_member, share,      array_push, look,
     };
     while (fuzz.at < fuzz.end && fuzz.calls++ < CALLS_MAX) {
         fuzz.must_trap = false;
@@ -563,7 +578,10 @@ check_trap(const char *why)
         model_kill_children(node);
         node->type = MODEL_NULL;
     }
-    compare_all();
+    if (fuzz.calls % 16 == 0)
+        compare_all();
+    else if (fuzz.handle_count)
+        compare(fuzz.handles[fuzz.calls % fuzz.handle_count]);
 }
 
 /* False: the input is used up. */
@@ -597,6 +615,49 @@ entry(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bp
     return is_over ? free_all(0, 0, 0, 0, 0, run) : drive(0, 0, 0, 0, 0, run);
 }
 
+static const char shared_text[] =
+    "{\"a\":[1,{\"b\":\"thirteen long\",\"fourteen bytes\":[true,null]},[\"a text that is longer "
+    "than what is short\"]],\"b\":{\"a\":{\"a\":{\"b\":0.5}}}}";
+
+static void
+check_shared(void)
+{
+    buf_clear(&fuzz.got);
+    json_tree_write(&fuzz.shared, &fuzz.got);
+    check(str_eq(buf_str(&fuzz.got), str_from_cstr(shared_text)));
+}
+
+static struct model *
+model_of(const struct json_node *node)
+{
+    struct arena *arena = &fuzz.shared_arena;
+    struct model *model = model_new(arena, node->type);
+    if (node->type == JSON_BOOL)
+        model->boolean = node->boolean;
+    model->is_integer = node->type == JSON_NUMBER && node->form == JSON_INTEGER;
+    if (model->is_integer)
+        model->integer = node->integer;
+    else if (node->type == JSON_NUMBER || node->type == JSON_STRING)
+        model->text = json_tree_text(node);
+    for (uint32_t i = 0; node->type == JSON_ARRAY && i < node->len; i++)
+        model_add(arena, model, STR(""), model_of(&json_items(node)[i]));
+    for (uint32_t i = 0; node->type == JSON_OBJECT && i < node->len; i++)
+        model_add(arena, model, json_tree_text(&json_members(node)[i].key),
+                  model_of(&json_members(node)[i].value));
+    return model;
+}
+
+static void
+set_up_shared(void)
+{
+    fuzz.account.left = 1 << 20;
+    check(json_tree_read(&fuzz.account, &fuzz.shared, str_from_cstr(shared_text)) == JSON_OK);
+    fuzz.shared_cost = (1 << 20) - fuzz.account.left;
+    arena_init(&fuzz.shared_arena, 1 << 20, 4096);
+    fuzz.shared_model = model_of(&fuzz.shared);
+    check_shared();
+}
+
 static void
 set_up(void)
 {
@@ -617,6 +678,7 @@ set_up(void)
     buf_init(&fuzz.text, MEMORY - 64);
     buf_init(&fuzz.wanted, TREES_MAX);
     buf_init(&fuzz.got, TREES_MAX);
+    set_up_shared();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -646,6 +708,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(frame->footprint == 0 && frame->json.live_count == 0);
     }
     script_json_deinit(&frame->json);
+    check_shared();
     fuzz.handle_count = 0;
     arena_deinit(&fuzz.arena);
     return 0;

@@ -272,6 +272,8 @@ check_again(const struct http_head *head)
     buf_deinit(&text);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -19,6 +19,8 @@
 
 #include <stdlib.h>
 
+enum { INPUT_MAX = 2048, STEPS = 20000 };
+
 static const uint8_t *at, *end;
 static struct rewrite *rewrite;
 
@@ -71,11 +73,11 @@ check_leftmost(const struct regex *regex, struct regex_matcher *matcher, struct 
                const uint32_t *groups)
 {
     uint32_t again[2 * REGEX_GROUPS_MAX];
-    matcher->steps_left = REGEX_STEPS_MAX;
+    matcher->steps_left = STEPS;
     if (find(regex, matcher, text, groups[0], again))
         check(memcmp(again, groups, 2 * regex_group_count(regex) * sizeof *groups) == 0);
     else
-        check(matcher->steps_left < REGEX_STEPS_MAX);
+        check(matcher->steps_left < STEPS);
 }
 
 static void
@@ -83,7 +85,7 @@ check_replaced(const struct regex *regex, struct regex_matcher *matcher, struct 
 {
     struct buf same;
     buf_init(&same, 1 << 20);
-    matcher->steps_left = REGEX_STEPS_MAX;
+    matcher->steps_left = STEPS;
     enum regex_result result = regex_replace(regex, matcher, text, STR("$0"), &same);
     if (result == REGEX_MATCH)
         check(str_eq(buf_str(&same), text));
@@ -106,13 +108,13 @@ fuzz_regex(void)
         return;
     }
     check(str_eq(regex_pattern(regex), pattern));
-    matcher.steps_left = REGEX_STEPS_MAX;
+    matcher.steps_left = STEPS;
     bool matches = find(regex, &matcher, text, 0, groups);
     bool is_slow = matcher.steps_left == 0;
     if (matches)
         check_leftmost(regex, &matcher, text, groups);
     buf_init(&out, 1 << 16);
-    matcher.steps_left = REGEX_STEPS_MAX;
+    matcher.steps_left = STEPS;
     enum regex_result result = regex_replace(regex, &matcher, text, replacement, &out);
     check(result == REGEX_TOO_SLOW || is_slow || (result == REGEX_MATCH) == matches);
     buf_deinit(&out);
@@ -244,12 +246,14 @@ fuzz_form(void)
     buf_deinit(&decoded);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static void (*const parts[])(void) = {fuzz_regex, fuzz_uri,  fuzz_query,
                                           fuzz_value, fuzz_path, fuzz_form};
-    if (len == 0 || len > 8192)
+    if (len == 0 || len > INPUT_MAX)
         return 0;
     if (!rewrite)
         rewrite = rewrite_new();

@@ -260,6 +260,27 @@ test_a_value_of_another_kind_is_a_failure_that_stays(void **state)
     assert_false(json_done(&json)); /* not closed */
 }
 
+static void
+test_the_next_value_tells_its_kind(void **state)
+{
+    struct json json;
+    json_init(&json, STR(" [ \"a\", {}, -1, true, null] x"));
+    assert_int_equal(json_peek(&json), '[');
+    assert_true(json_array(&json));
+    static const char kinds[] = "\"{-tn";
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(json_item(&json));
+        assert_int_equal(json_peek(&json), kinds[i]);
+        assert_true(json_skip(&json));
+    }
+    assert_false(json_item(&json));
+    assert_int_equal(json_peek(&json), 'x');
+    assert_false(json_done(&json));
+    assert_int_equal(json_peek(&json), '\0');
+    json_init(&json, STR("  "));
+    assert_int_equal(json_peek(&json), '\0');
+}
+
 int
 main(void)
 {
@@ -273,6 +294,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_a_full_arena_is_a_failure, set_up, tear_down),
         cmocka_unit_test(test_integers),
         cmocka_unit_test_setup_teardown(test_a_value_of_another_kind_is_a_failure_that_stays,
+                                        cmocka_unit_test(test_the_next_value_tells_its_kind),
                                         set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

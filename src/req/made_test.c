@@ -146,8 +146,9 @@ a_long_page_comes_in_pieces(void **state)
     char fields[128];
     add_filter(world);
     memset(large_value, 'v', sizeof large_value - 1);
-    world_make(world, "{ seq 1 20000; printf '<zs-meta>large</zs-meta><zs-meta>name</zs-meta>'; "
-                      "printf '<zs-meta>none</zs-meta>'; seq 1 20000; } >a.html");
+    world_make(world,
+               "{ seq 1 20000; printf '<zs-meta raw>large</zs-meta><zs-meta>name</zs-meta>'; "
+               "printf '<zs-meta>none</zs-meta>'; seq 1 20000; } >a.html");
     assert_int_equal(ask(world, "GET /a.html", ""), 200);
     assert_int_equal(world->body.len, 2 * 108894 + sizeof large_value - 1 + 11);
     assert_int_equal(large_value[0], 'w');

@@ -12,7 +12,7 @@ outcome_of(const struct script_task *task)
         return SCRIPT_OUTCOME_ABORT;
     if (answer->has_response)
         return SCRIPT_OUTCOME_RESPONSE;
-    if (answer->has_proxy)
+    if (answer->has_proxy && !answer->file_is_respond)
         return SCRIPT_OUTCOME_PROXY;
     return answer->has_file ? SCRIPT_OUTCOME_FILE : SCRIPT_OUTCOME_NONE;
 }

@@ -179,6 +179,7 @@ names_in_debug_information(void **state)
     assert_true(holds(&compiled.object, "site/.tarn/scripts/a.c"));
     assert_false(holds(&compiled.object, folder->dir));
     assert_false(holds(&compiled.object, "/proc/"));
+    assert_false(holds(&compiled.object, "/tarn-here"));
     buf_deinit(&compiled.object);
 }
 

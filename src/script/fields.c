@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/must.h"
+#include "http/h1_scan.h"
 
 #include <stdlib.h>
 
@@ -63,20 +64,13 @@ script_fields_last(const struct script_fields *fields, struct str name)
 
 /* --- what may stand in a field --- */
 
-static bool
-is_token_char(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
 bool
 script_field_name_is_valid(struct str name)
 {
     if (name.len == 0 || name.len > UINT16_MAX)
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!is_token_char((unsigned char)name.ptr[i]))
+        if (!h1_byte_is(name.ptr[i], H1_BYTE_TOKEN))
             return false;
     return true;
 }
@@ -84,11 +78,9 @@ script_field_name_is_valid(struct str name)
 bool
 script_field_value_is_valid(struct str value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
+    for (size_t i = 0; i < value.len; i++)
+        if (!h1_byte_is(value.ptr[i], H1_BYTE_TEXT))
             return false;
-    }
     return true;
 }
 

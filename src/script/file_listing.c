@@ -167,6 +167,10 @@ script_listing_serve(struct script_task *task)
         if (!collect(&lister, &scratch))
             log_warn("zs_file_server: '%.*s' has more than %d entries: the rest is not listed",
                      STR_ARG(shown), SCRIPT_LISTING_ENTRIES);
+        if (lister.hide.steps_left == 0)
+            log_warn("zs_file_server: 'hide' has too much to compare with in '%.*s': the rest is "
+                     "not listed",
+                     STR_ARG(shown));
         render(task, &lister, shown);
     } else {
         req_respond_error(task->req, 500);

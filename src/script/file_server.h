@@ -38,7 +38,7 @@ struct script_hide {
     uint32_t steps_left;
 };
 
-enum { SCRIPT_HIDE_STEPS = 8 << 20 };
+enum { SCRIPT_HIDE_STEPS = 32 << 20 };
 
 /* `path`: of the site, without slash at its start. */
 bool script_is_hidden(struct script_hide *hide, struct str path);

@@ -488,6 +488,23 @@ long_listings_are_cut(void **state)
 }
 
 static void
+patterns_that_cost_too_much_end_a_listing(void **state)
+{
+    struct stage *stage = *state;
+    static char options[SCRIPT_FILE_OPTIONS_MAX];
+    stage_site(stage, "mkdir d && cd d && seq -f 'file-number-%%06g' 1 400 | xargs touch");
+    int len = sprintf(options, "{\"browse\":true,\"hide\":[\"*[");
+    memset(options + len, 'x', 8000);
+    strcpy(options + len + 8000, "]\"]}");
+    unsigned before = stage->fixture->warning_count;
+    assert_int_equal(serve(stage, "GET /d/", options), 200);
+    assert_true(str_find(buf_str(&stage->body), STR("000001</bdi>")) < stage->body.len);
+    assert_int_equal(str_find(buf_str(&stage->body), STR("000400</bdi>")), stage->body.len);
+    assert_int_equal(stage->fixture->warning_count, before + 1);
+    assert_non_null(strstr(stage->fixture->last_warning, "'hide' has too much to compare with"));
+}
+
+static void
 a_site_of_one_file_has_it_everywhere(void **state)
 {
     struct stage *stage = *state;
@@ -546,6 +563,7 @@ main(void)
         stage_test(a_rendered_listing_is_used),
         stage_test(a_listing_below_a_root_shows_the_clients_path),
         stage_test(long_listings_are_cut),
+        stage_test(patterns_that_cost_too_much_end_a_listing),
         stage_test(a_site_of_one_file_has_it_everywhere),
         stage_test(the_file_server_wants_good_arguments),
     };

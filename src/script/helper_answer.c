@@ -21,10 +21,12 @@ SCRIPT_HELPER(zs_meta_get)
 static void
 tell_fault(struct script_frame *frame, struct str key, struct str value)
 {
+    if (!str_starts_with(key, STR(SCRIPT_META_HEADER)))
+        return;
     char text[SCRIPT_LOG_LEN];
     struct str name = script_meta_header_name(key);
     const char *why = script_meta_header_fault(name, value);
-    if (!str_starts_with(key, STR(SCRIPT_META_HEADER)) || !why)
+    if (!why)
         return;
     int len = snprintf(text, sizeof text, "zs_meta_set: '%.*s' %s and is not sent",
                        STR_ARG(str_first(name, 100)), why);

@@ -182,7 +182,7 @@ no_content_has_no_body(void **state)
         stage_drop_response(stage);
         EXPECT(0, CALL(zs_respond, statuses[i], T("body")));
         assert_true(script_answer_apply(&stage->scene->task));
-        assert_string_equal(stage_head(stage), "");
+        assert_string_equal(stage_head(stage), "X-Content-Type-Options: nosniff\r\n");
         assert_stage_body(stage, "");
         assert_int_equal(stage->scene->req.response.body_len, 0);
     }

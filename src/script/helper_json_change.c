@@ -1,5 +1,6 @@
 /* JSON, as scripts change it: values that are put into others are copied first, so that an object
- * may be put into itself. What is replaced or removed is refunded; handles of it are dead.
+ * may be put into itself. What is replaced or removed is refunded; handles of it are dead. A tree
+ * that is a cache's is copied when it is about to be changed: nodes are asked for anew then.
  */
 #include "script/helpers.h"
 #include "script/json_internal.h"
@@ -36,10 +37,12 @@ SCRIPT_HELPER(zs_json_set)
 {
     struct script_frame *frame = script_frame_of(run);
     struct str key = bpf_view(run, r2, r3);
-    const struct json_node *value = script_json_node(frame, r4, "zs_json_set: value");
+    script_json_node(frame, r4, "zs_json_set: value");
     const struct json_handle *entry = script_json_live(frame, r1, "zs_json_set");
     if (entry->node->type != JSON_OBJECT || !str_is_utf8(key))
         return ABSENT;
+    script_json_unshare(frame, entry->tree, "zs_json_set");
+    const struct json_node *value = script_json_node(frame, r4, "zs_json_set: value");
     script_json_begin(frame);
     return finish(frame,
                   json_tree_set(&frame->json, entry->node, key, value, script_json_levels(entry)),
@@ -50,21 +53,24 @@ SCRIPT_HELPER(zs_json_remove)
 {
     struct script_frame *frame = script_frame_of(run);
     struct str key = bpf_view(run, r2, r3);
-    struct json_node *node = script_json_node(frame, r1, "zs_json_remove");
-    if (node->type != JSON_OBJECT)
+    const struct json_handle *entry = script_json_live(frame, r1, "zs_json_remove");
+    if (entry->node->type != JSON_OBJECT)
         return ABSENT;
+    script_json_unshare(frame, entry->tree, "zs_json_remove");
     script_json_begin(frame);
-    return finish(frame, json_tree_remove(&frame->json, node, key), "zs_json_remove");
+    return finish(frame, json_tree_remove(&frame->json, entry->node, key), "zs_json_remove");
 }
 
 SCRIPT_HELPER(zs_json_array_push)
 {
     struct script_frame *frame = script_frame_of(run);
-    const struct json_node *value = script_json_node(frame, r2, "zs_json_array_push: value");
+    script_json_node(frame, r2, "zs_json_array_push: value");
     const struct json_handle *entry = script_json_live(frame, r1, "zs_json_array_push");
-    struct json_node *array = entry->node;
-    if (array->type != JSON_ARRAY)
+    if (entry->node->type != JSON_ARRAY)
         return ABSENT;
+    script_json_unshare(frame, entry->tree, "zs_json_array_push");
+    const struct json_node *value = script_json_node(frame, r2, "zs_json_array_push: value");
+    struct json_node *array = entry->node;
     script_json_begin(frame);
     finish(frame, json_tree_push(&frame->json, array, value, script_json_levels(entry)),
            "zs_json_array_push");
@@ -74,12 +80,13 @@ SCRIPT_HELPER(zs_json_array_push)
 SCRIPT_HELPER(zs_json_array_set)
 {
     struct script_frame *frame = script_frame_of(run);
-    const struct json_node *value = script_json_node(frame, r3, "zs_json_array_set: value");
+    script_json_node(frame, r3, "zs_json_array_set: value");
     const struct json_handle *entry = script_json_live(frame, r1, "zs_json_array_set");
-    struct json_node *item =
-        entry->node->type == JSON_ARRAY ? json_tree_item_at(entry->node, r2) : NULL;
-    if (!item)
+    if (entry->node->type != JSON_ARRAY || !json_tree_item_at(entry->node, r2))
         return ABSENT;
+    script_json_unshare(frame, entry->tree, "zs_json_array_set");
+    const struct json_node *value = script_json_node(frame, r3, "zs_json_array_set: value");
+    struct json_node *item = json_tree_item_at(entry->node, r2);
     script_json_begin(frame);
     return finish(frame, json_tree_replace(&frame->json, item, value, script_json_levels(entry)),
                   "zs_json_array_set");
@@ -91,10 +98,11 @@ SCRIPT_HELPER(zs_json_array_set)
 static struct json_node *
 begin_value(struct script_frame *frame, uint64_t handle, const char *what)
 {
-    struct json_node *node = script_json_node(frame, handle, what);
+    const struct json_handle *entry = script_json_live(frame, handle, what);
+    script_json_unshare(frame, entry->tree, what);
     script_json_begin(frame);
-    json_tree_empty(&frame->json, node);
-    return node;
+    json_tree_empty(&frame->json, entry->node);
+    return entry->node;
 }
 
 SCRIPT_HELPER(zs_json_set_string)

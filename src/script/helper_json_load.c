@@ -1,8 +1,9 @@
 /* JSON out of the main site: files by their exact names, those that only scripts can read
- * (.tarn/flags.json) among them. Text that is in memory, as nearly all of it is, is parsed where it
- * lies; other text is read into the worker's scratch buffer first.
+ * (.tarn/flags.json) among them. Files that are in memory, as nearly all are, are parsed once for
+ * each worker (json_cache.h); others are read into the worker's scratch buffer each time.
  */
 #include "script/helpers.h"
+#include "script/json_cache.h"
 #include "script/json_internal.h"
 #include "site/site.h"
 
@@ -79,8 +80,14 @@ SCRIPT_HELPER(zs_load_static_json)
     struct script_frame *frame = script_frame_of(run);
     struct site_member member;
     struct str text;
-    if (!find_member(frame, bpf_view(run, r1, r2), &member) ||
-        !get_content(frame, member.content, &text))
+    if (!find_member(frame, bpf_view(run, r1, r2), &member))
+        return ABSENT;
+    const struct json_file *file = json_cache_get(&frame->task->view->json_cache, member.content);
+    if (file && file->state == JSON_FILE_BAD)
+        return ABSENT;
+    if (file && file->state == JSON_FILE_PARSED)
+        return script_json_share(frame, &file->root, file->cost, "zs_load_static_json");
+    if (!get_content(frame, member.content, &text))
         return ABSENT;
     return (uint64_t)script_json_parse(frame, text);
 }

@@ -89,15 +89,26 @@ reserve_handle(struct script_json *json)
     return JSON_OK;
 }
 
+/* The entry names a node, which is marked if it may be. */
+static void
+name(struct json_handle *entry, struct json_node *node, uint32_t depth)
+{
+    entry->node = node;
+    entry->depth = depth;
+    if (!entry->tree->is_shared)
+        node->is_named = true;
+}
+
 /* Room was reserved. */
 static uint64_t
 add_handle(struct script_json *json, struct json_tree *tree, struct json_node *node, uint32_t depth)
 {
-    json->handles[json->live_count++] =
-        (struct json_handle){.id = ++json->next_handle, .tree = tree, .node = node, .depth = depth};
+    struct json_handle *entry = &json->handles[json->live_count++];
+    entry->id = ++json->next_handle;
+    entry->tree = tree;
     tree->handle_count++;
-    node->is_named = true;
-    return json->next_handle;
+    name(entry, node, depth);
+    return entry->id;
 }
 
 /* The handle stops naming its node, which others may still name. */
@@ -106,7 +117,7 @@ unname(struct script_json *json, struct json_handle *entry)
 {
     struct json_node *node = entry->node;
     entry->node = NULL;
-    if (!node)
+    if (!node || entry->tree->is_shared)
         return;
     node->is_named = false;
     for (uint32_t i = 0; i < json->live_count; i++)
@@ -135,7 +146,10 @@ json_handles_lost(struct script_json *json, const struct json_node *node)
 static void
 free_tree(struct script_json *json, struct json_tree *tree)
 {
-    json_tree_empty(json, &tree->root);
+    if (tree->is_shared)
+        json->left += tree->shared_cost;
+    else
+        json_tree_empty(json, &tree->root);
     json_tree_untake(json, tree, sizeof *tree);
 }
 
@@ -199,9 +213,7 @@ script_json_rename(struct script_frame *frame, struct json_handle *entry, struct
                    uint32_t depth)
 {
     unname(&frame->json, entry);
-    entry->node = node;
-    entry->depth = depth;
-    node->is_named = true;
+    name(entry, node, depth);
 }
 
 void
@@ -303,6 +315,94 @@ script_json_copy(struct script_frame *to, struct script_frame *from, uint64_t ha
     }
     script_json_check(to, result, "JSON");
     return copy;
+}
+
+/* --- shared trees --- */
+
+uint64_t
+script_json_share(struct script_frame *frame, const struct json_node *root, uint64_t cost,
+                  const char *what)
+{
+    struct script_json *json = &frame->json;
+    enum json_result result = JSON_OK;
+    int64_t handle = -1;
+    script_json_begin(frame);
+    struct json_tree *tree = new_tree(json, &result);
+    if (tree) {
+        result = cost <= json->left ? JSON_OK : JSON_NO_ROOM;
+        if (result == JSON_OK) {
+            tree->root = *root;
+            tree->is_shared = true;
+            tree->shared_cost = cost;
+            json->left -= cost;
+        }
+        result = finish_tree(frame, tree, result, &handle);
+    }
+    script_json_check(frame, result, what);
+    return (uint64_t)handle;
+}
+
+/* The `*count` handles that name what is in `from` name the same in its copy. */
+static void
+follow(struct script_json *json, const struct json_node *from, const struct json_node *to,
+       const struct json_tree *tree, unsigned *count)
+{
+    bool is_array = from->type == JSON_ARRAY;
+    if (!is_array && from->type != JSON_OBJECT)
+        return;
+    for (uint32_t i = 0; *count && i < from->len; i++) {
+        const struct json_node *old =
+            is_array ? &json_items(from)[i] : &json_members(from)[i].value;
+        struct json_node *copy = is_array ? &json_items(to)[i] : &json_members(to)[i].value;
+        for (uint32_t h = 0; h < json->live_count; h++) {
+            struct json_handle *entry = &json->handles[h];
+            if (entry->tree != tree || entry->node != old)
+                continue;
+            name(entry, copy, entry->depth);
+            --*count;
+        }
+        follow(json, old, copy, tree, count);
+    }
+}
+
+/* The root of the tree has become a copy of `from`. */
+static void
+follow_all(struct script_json *json, const struct json_tree *tree, const struct json_node *from)
+{
+    unsigned count = 0;
+    for (uint32_t i = 0; i < json->live_count; i++) {
+        struct json_handle *entry = &json->handles[i];
+        if (entry->tree != tree)
+            continue;
+        if (entry->node == &tree->root)
+            name(entry, entry->node, 0);
+        else
+            count++;
+    }
+    follow(json, from, &tree->root, tree, &count);
+    must(count == 0); /* in a shared tree no node goes */
+}
+
+void
+script_json_unshare(struct script_frame *frame, struct json_tree *tree, const char *what)
+{
+    struct script_json *json = &frame->json;
+    struct json_node copy = {0}, from = tree->root;
+    if (!tree->is_shared)
+        return;
+    script_json_begin(frame);
+    json->left += tree->shared_cost;
+    enum json_result result = json_tree_copy(json, &copy, &from, SCRIPT_JSON_DEPTH_MAX);
+    if (result == JSON_OK) {
+        tree->is_shared = false;
+        tree->root = copy;
+        follow_all(json, tree, &from);
+    } else {
+        json_tree_empty(json, &copy);
+        json->left -= tree->shared_cost;
+    }
+    script_json_end(frame);
+    script_json_check(frame, result, what);
 }
 
 /* --- looking at them --- */

@@ -31,6 +31,13 @@ void script_json_free(struct script_frame *frame, struct json_handle *entry);
 uint64_t script_json_new(struct script_frame *frame, uint8_t type, const char *what);
 /* Makes a text the tree of a new handle. *handle is set when it is JSON_OK. Does not trap. */
 enum json_result script_json_read(struct script_frame *frame, struct str text, int64_t *handle);
+/* A handle of a tree of its own to look at, whose root holds what `root` does and which takes
+ * `cost`; that must stay as it is as long as the frame lives. Traps without room. */
+uint64_t script_json_share(struct script_frame *frame, const struct json_node *root, uint64_t cost,
+                           const char *what);
+/* Before a tree is changed: makes it one that may be. Nodes of it are elsewhere then. */
+void script_json_unshare(struct script_frame *frame, struct json_tree *tree, const char *what);
+
 /* Traps for a result that nothing can be done about; comes back for JSON_OK and JSON_ABSENT, and
  * not for the others. */
 void script_json_check(struct script_frame *frame, enum json_result result, const char *what);

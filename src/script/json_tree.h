@@ -81,6 +81,8 @@ json_members(const struct json_node *object)
 struct json_tree {
     struct json_node root;
     uint32_t handle_count; /* it goes with the last one */
+    bool is_shared;        /* what the root holds is a cache's, not to be changed or freed */
+    uint64_t shared_cost;  /* that a copy of it takes, and is charged for it */
 };
 
 struct json_handle {

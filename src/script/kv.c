@@ -6,8 +6,6 @@
 #include "script/kv_shard.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Entries are spread over shards by the hash of their key. A thread holds one shard's lock at a
@@ -51,7 +49,7 @@ struct change {
     bool adds;
     int64_t add, sum;
     struct str value; /* that is to be there; of kv_add when it is known what was there */
-    char number[NUMBER_LEN_MAX + 1];
+    char number[NUMBER_LEN_MAX];
 };
 
 /* --- life --- */
@@ -196,6 +194,20 @@ parse_number(struct str text, int64_t *out)
     return true;
 }
 
+/* Writes it so that it ends where `end` is. */
+static struct str
+format_number(int64_t number, char *end)
+{
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    char *at = end;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0)
+        *--at = '-';
+    return str_make(at, (size_t)(end - at));
+}
+
 /* The value that is to be there after kv_add. `old` NULL: there is none. */
 static enum kv_result
 add_to(struct change *change, const struct kv_entry *old)
@@ -205,8 +217,7 @@ add_to(struct change *change, const struct kv_entry *old)
         return KV_NO_NUMBER;
     if (__builtin_add_overflow(number, change->add, &change->sum))
         return KV_OUT_OF_RANGE;
-    int len = snprintf(change->number, sizeof change->number, "%" PRId64, change->sum);
-    change->value = str_make(change->number, (size_t)len);
+    change->value = format_number(change->sum, change->number + NUMBER_LEN_MAX);
     return KV_OK;
 }
 

@@ -31,8 +31,8 @@ struct kv_shard {
     _Alignas(64) pthread_mutex_t lock;
     struct kv_entry **buckets; /* the store's */
     uint64_t bucket_mask;
-    TAILQ_HEAD(, kv_entry) by_use; /* what was used last is last */
-    struct kv_entry **heap;        /* those that expire, the first of them first */
+    TAILQ_HEAD(kv_by_use, kv_entry) by_use; /* what was used last is last */
+    struct kv_entry **heap;                 /* those that expire, the first of them first */
     uint32_t heap_count, heap_cap;
     uint64_t count;
     uint64_t now_ms; /* the latest that any thread has brought */

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CAP = 8, LIST_KEPT = 64, TEXT_KEPT = 8 << 10, DEAD_KEPT = 256 };
+enum { FIRST_CAP = 8, LIST_KEPT = 64, TEXT_KEPT = 8 << 10 };
 
 void
 script_meta_clear(struct script_meta *meta)
@@ -119,11 +119,19 @@ make_room(struct script_meta *meta, size_t len, struct buf *old)
     *old = (struct buf){0};
     if (len > SCRIPT_META_MAX - meta->live_len)
         return false;
-    bool half_dead = meta->text.len > 2 * meta->live_len + DEAD_KEPT;
-    if (!half_dead && meta->text.ptr && meta->text.cap - meta->text.len >= len)
+    if (meta->text.ptr && meta->text.cap - meta->text.len >= len)
         return true;
     return move_text(meta, len < meta->live_len ? meta->live_len : len, old) ||
            move_text(meta, len, old);
+}
+
+/* Looked at here, not at each response. */
+static void
+note_header(const struct script_meta *meta, struct script_meta_entry *entry)
+{
+    uint32_t at = (uint32_t)(entry - meta->list);
+    struct str name = script_meta_header_name(script_meta_key(meta, at));
+    entry->is_header = name.len && !script_meta_header_fault(name, script_meta_value(meta, at));
 }
 
 static bool
@@ -147,6 +155,7 @@ replace(struct script_meta *meta, struct script_meta_entry *entry, struct str va
     }
     meta->live_len = meta->live_len - entry->value_len + value.len;
     entry->value_len = (uint32_t)value.len;
+    note_header(meta, entry);
     return true;
 }
 
@@ -170,7 +179,9 @@ script_meta_set(struct script_meta *meta, struct str key, struct str value)
         .value_len = (uint32_t)value.len,
     };
     meta->live_len += key.len + value.len;
-    meta->header_count += str_starts_with(key, STR(SCRIPT_META_HEADER));
+    meta->header_count +=
+        str_starts_with(script_meta_key(meta, meta->count - 1), STR(SCRIPT_META_HEADER));
+    note_header(meta, &meta->list[meta->count - 1]);
     return true;
 }
 

@@ -1,8 +1,9 @@
 /* meta: the metadata map of a request: text by text, shared by the scripts of the chain, by
  * templates, and by the server, which reads "zs.response.header.NAME". Not for other folders.
  *
- * Few entries: a list that is searched. Text is copied into one growable buffer and compacted when
- * more than half of it is dead. Bounds: SCRIPT_META_MAX bytes, SCRIPT_META_COUNT_MAX entries.
+ * Few entries: a list that is searched. Text is copied into one buffer; when that is
+ * full, what is alive moves to a new one, with room for as much again. Bounds: SCRIPT_META_MAX
+ * bytes, SCRIPT_META_COUNT_MAX entries.
  */
 #ifndef TARN_SCRIPT_META_H
 #define TARN_SCRIPT_META_H
@@ -12,6 +13,7 @@
 
 struct script_meta_entry {
     uint32_t key_off, key_len, value_off, value_len; /* of text */
+    bool is_header; /* its key names a header that can be sent with its value */
 };
 
 struct script_meta {
@@ -19,7 +21,7 @@ struct script_meta {
     struct script_meta_entry *list;
     uint32_t count, cap;
     size_t live_len;
-    unsigned header_count; /* entries that are a response header */
+    unsigned header_count; /* entries whose key names a header */
 };
 
 #define SCRIPT_META_HEADER "zs.response.header."

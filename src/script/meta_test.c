@@ -88,6 +88,14 @@ text_of_the_map_itself_may_be_set(void **state)
     }
     assert_true(script_meta_set(&meta, script_meta_value(&meta, 0), script_meta_key(&meta, 0)));
     assert_value(&meta, "value", "key");
+    /* Keys that are parts of a value, while its text moves. */
+    char parts[300];
+    memset(parts, 'p', sizeof parts);
+    assert_true(script_meta_set(&meta, STR("parts"), str_make(parts, sizeof parts)));
+    for (size_t len = 1; len <= sizeof parts; len++)
+        assert_true(
+            script_meta_set(&meta, str_first(script_meta_get(&meta, STR("parts")), len), STR("v")));
+    assert_value(&meta, "ppp", "v");
     /* A part of a value in place of it. */
     assert_true(set(&meta, "key", "0123456789"));
     assert_true(

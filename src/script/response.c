@@ -23,7 +23,7 @@ script_response_name_is_framing(struct str name)
         STR_INIT("Date"),
     };
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_ieq(name, names[i]))
+        if (name.len == names[i].len && str_ieq(name, names[i]))
             return true;
     return false;
 }
@@ -96,7 +96,8 @@ find_line(const struct response *response, struct str name)
 struct wanted {
     struct str name, value;
     unsigned line_count; /* of that name in the blocks */
-    bool is_there;       /* the first of them is as wanted */
+    uint32_t blocks;     /* bits 1 << index of those that have such lines */
+    bool is_there;       /* there is one, and it is as wanted */
 };
 
 /* Found by a hash of the name, so that many headers cost no more than many lines do. */
@@ -105,6 +106,7 @@ _Static_assert((TABLE_LEN & (TABLE_LEN - 1)) == 0, "a mask finds a place");
 
 struct wanted_list {
     uint32_t count, mask;
+    uint32_t blocks;    /* bits 1 << index of those that have lines of these names */
     uint64_t name_lens; /* bits 1 << length % 64 of the names: most lines have none of them */
     struct wanted list[WANTED_MAX];
     uint16_t table[TABLE_LEN]; /* 1 + index; 0: free */
@@ -113,7 +115,7 @@ struct wanted_list {
 static void
 wanted_init(struct wanted_list *wanted, unsigned max)
 {
-    wanted->count = 0;
+    wanted->count = wanted->blocks = 0;
     wanted->name_lens = 0;
     wanted->mask = 7;
     while (wanted->mask + 1 < 2 * max)
@@ -121,15 +123,37 @@ wanted_init(struct wanted_list *wanted, unsigned max)
     memset(wanted->table, 0, (wanted->mask + 1) * sizeof wanted->table[0]);
 }
 
+static uint64_t
+mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+/* Eight characters at a time, in a way that makes no difference between upper and lower case. */
+static uint32_t
+hash_name(struct str name)
+{
+    const uint64_t lower = UINT64_C(0x2020202020202020);
+    uint64_t hash = name.len, word = 0;
+    for (size_t i = 0; i + 8 < name.len; i += 8) {
+        memcpy(&word, name.ptr + i, 8);
+        hash = mix(hash, word | lower);
+    }
+    if (name.len >= 8) {
+        memcpy(&word, name.ptr + name.len - 8, 8);
+    } else {
+        for (size_t i = 0; i < name.len; i++)
+            word = word << 8 | (unsigned char)name.ptr[i];
+    }
+    return (uint32_t)(mix(hash, word | lower) >> 32);
+}
+
 /* The place of the table where this name is, or belongs. */
 static uint16_t *
 wanted_place(struct wanted_list *wanted, struct str name)
 {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)str_lower_char(name.ptr[i])) * 16777619u;
-    hash ^= hash >> 16;
-    for (uint32_t at = hash & wanted->mask;; at = (at + 1) & wanted->mask) {
+    for (uint32_t at = hash_name(name) & wanted->mask;; at = (at + 1) & wanted->mask) {
         uint16_t *place = &wanted->table[at];
         if (*place == 0 || str_ieq(wanted->list[*place - 1].name, name))
             return place;
@@ -164,17 +188,15 @@ static void
 collect_wanted(const struct script_meta *meta, struct wanted_list *wanted)
 {
     for (uint32_t i = 0; i < meta->count; i++) {
-        struct str name = script_meta_header_name(script_meta_key(meta, i));
-        struct str value = script_meta_value(meta, i);
-        if (name.len && script_meta_header_fault(name, value) == NULL)
-            wanted_add(wanted, name, value);
+        if (meta->list[i].is_header)
+            wanted_add(wanted, script_meta_header_name(script_meta_key(meta, i)),
+                       script_meta_value(meta, i));
     }
 }
 
-/* Looks which lines are there already. Returns how many headers are not as they should be, and
- * whether lines have to go. */
+/* Looks which lines are there already. Returns how many headers are not as they should be. */
 static unsigned
-compare_lines(const struct response *response, struct wanted_list *wanted, bool *drops)
+compare_lines(const struct response *response, struct wanted_list *wanted)
 {
     unsigned missing = 0;
     for (unsigned i = 0; i < response->block_count; i++) {
@@ -182,16 +204,20 @@ compare_lines(const struct response *response, struct wanted_list *wanted, bool 
         while (rest.len) {
             struct str line = take_line(&rest);
             struct wanted *header = wanted_of(wanted, line);
-            if (header && header->line_count++ == 0)
+            if (!header)
+                continue;
+            header->blocks |= 1u << i;
+            if (header->line_count++ == 0)
                 header->is_there = str_eq(line_value(line), header->value);
         }
     }
-    *drops = false;
     for (uint32_t i = 0; i < wanted->count; i++) {
         struct wanted *header = &wanted->list[i];
         header->is_there = header->is_there && header->line_count == 1;
-        missing += !header->is_there;
-        *drops |= !header->is_there && header->line_count;
+        if (header->is_there)
+            continue;
+        missing++;
+        wanted->blocks |= header->blocks;
     }
     return missing;
 }
@@ -203,38 +229,33 @@ is_dropped(struct wanted_list *wanted, struct str line)
     return header && !header->is_there;
 }
 
-/* A block without the lines that have to go; the same block when there are none, so that what was
- * rendered at load is not copied. */
+/* A block without the lines that have to go. */
 static struct str
 without_dropped(struct arena *arena, struct wanted_list *wanted, struct str block)
 {
-    struct str rest = block;
-    size_t len = 0;
-    while (rest.len) {
-        struct str line = take_line(&rest);
-        len += is_dropped(wanted, line) ? 0 : line.len;
-    }
-    if (len == block.len)
-        return block;
-    char *text = arena_alloc_text(arena, len + 1), *at = text;
-    for (rest = block; text && rest.len;) {
+    char *text = arena_alloc_text(arena, block.len), *at = text;
+    for (struct str rest = block; text && rest.len;) {
         struct str line = take_line(&rest);
         if (is_dropped(wanted, line))
             continue;
         memcpy(at, line.ptr, line.len);
         at += line.len;
     }
-    return str_make(text, text ? len : 0);
+    return str_make(text, (size_t)(at - text));
 }
 
+/* Blocks in which nothing changes stay where they are: most were rendered at load. */
 static void
 drop_lines(struct req *req, struct wanted_list *wanted)
 {
     struct response *response = &req->response;
     unsigned count = response->block_count;
     response->block_count = 0;
-    for (unsigned i = 0; i < count; i++)
-        req_add_block(req, without_dropped(&req->arena, wanted, response->blocks[i]));
+    for (unsigned i = 0; i < count; i++) {
+        struct str block = response->blocks[i];
+        bool changes = wanted->blocks >> i & 1;
+        req_add_block(req, changes ? without_dropped(&req->arena, wanted, block) : block);
+    }
 }
 
 /* All blocks as one, when there is no room for another. */
@@ -276,15 +297,13 @@ script_response_apply_meta(struct script_task *task)
 {
     struct wanted_list wanted;
     struct req *req = task->req;
-    bool drops;
     if (task->meta.header_count == 0)
         return;
     wanted_init(&wanted, task->meta.header_count);
     collect_wanted(&task->meta, &wanted);
-    if (compare_lines(&req->response, &wanted, &drops) == 0)
+    if (compare_lines(&req->response, &wanted) == 0)
         return;
-    if (drops)
-        drop_lines(req, &wanted);
+    drop_lines(req, &wanted);
     add_lines(req, &wanted);
     task->response.fields_loaded = false;
 }
@@ -415,6 +434,7 @@ fit_length(struct req *req)
         struct wanted_list dropped;
         wanted_init(&dropped, 1);
         wanted_add(&dropped, STR("Content-Length"), STR(""));
+        compare_lines(response, &dropped);
         drop_lines(req, &dropped);
         body_close(&req->body);
         response->unknown_len = false;

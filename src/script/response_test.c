@@ -337,7 +337,13 @@ metadata_of_hooks_comes_last(void **state)
     stage_head_has(stage, "x-c: by hook\r\n");
     stage_head_has(stage, "x-d: by hook\r\n");
     stage_head_has_not(stage, "x-b: by hook\r\n");
-    /* And is what the next one sees. */
+    /* And is what the next one sees, also one that had looked before. */
+    EXPECT(0, CALL(zs_res_remove_header, T("none")));
+    script_response_commit(task);
+    set(stage, "x-d", "changed");
+    script_response_apply_meta(task);
+    EXPECT(7, CALL(zs_res_header, T("x-d"), OUT, 64));
+    assert_string_equal(stage_out(stage), "changed");
     EXPECT(11, CALL(zs_res_header, T("x-b"), OUT, 64));
     EXPECT(0, CALL(zs_res_set_header, T("x-e"), T("1")));
     script_response_commit(task);

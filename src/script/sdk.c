@@ -1,14 +1,13 @@
 /* The assembler takes the files in as they are; the Makefile knows that this object depends on
- * them. */
+ * them. Paths are from where make runs. */
 #include "script/sdk.h"
 
-#define EMBED(symbol, path)                                                                \
-    __asm__(".pushsection .rodata\n"           /* two labels around the file, and a NUL */ \
-            #symbol ": .incbin \"" path "\"\n" /* from where make runs */                  \
-            #symbol "_end: .byte 0\n"                                                      \
-            ".popsection");                                                                \
-    extern const char symbol[] __attribute__((visibility("hidden")));                      \
-    extern const char symbol##_end[] __attribute__((visibility("hidden")))
+#define EMBED(symbol, path)                                             \
+    __asm__(".pushsection .rodata\n" #symbol ": .incbin \"" path "\"\n" \
+            "1: .balign 8\n" #symbol "_len: .quad 1b - " #symbol "\n"   \
+            ".popsection");                                             \
+    extern const char symbol[] __attribute__((visibility("hidden")));   \
+    extern const uint64_t symbol##_len __attribute__((visibility("hidden")))
 
 EMBED(sdk_tarn_h, "sdk/tarn.h");
 EMBED(sdk_zeroserve_h, "sdk/zeroserve.h");
@@ -16,11 +15,11 @@ EMBED(sdk_zeroserve_h, "sdk/zeroserve.h");
 struct str
 script_sdk_tarn(void)
 {
-    return str_make(sdk_tarn_h, (size_t)(sdk_tarn_h_end - sdk_tarn_h));
+    return str_make(sdk_tarn_h, sdk_tarn_h_len);
 }
 
 struct str
 script_sdk_zeroserve(void)
 {
-    return str_make(sdk_zeroserve_h, (size_t)(sdk_zeroserve_h_end - sdk_zeroserve_h));
+    return str_make(sdk_zeroserve_h, sdk_zeroserve_h_len);
 }

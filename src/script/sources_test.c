@@ -268,6 +268,14 @@ a_script_that_cannot_be_read_is_not_left_out(void **state)
         assert_fails(&run, ", where scripts are, cannot be read: ");
         unload(&run);
     }
+    /* In archives likewise. */
+    folder_run(folder, "rm -rf site; mkdir -p site/.tarn/scripts; echo >site/index.html\n"
+                       "ln -s nothing site/.tarn/scripts/x.o; tar cf s.tar -C site .");
+    run.config.site = folder_path(folder, "s.tar");
+    load(&run);
+    assert_fails(&run, "'.tarn/scripts/x.o', where scripts are, is a link to nothing");
+    unload(&run);
+    run.config.site = folder_path(folder, "site");
     /* What no script can be does not matter. */
     folder_run(folder, "rm -rf site; mkdir -p site/.tarn/scripts; echo >site/index.html\n"
                        "ln -s nothing site/.tarn/scripts/.#a.c; ln -s nothing site/.tarn/x\n"

@@ -70,9 +70,12 @@ struct script_worker {
     struct rewrite *rewrite; /* NULL: none yet; see script_rewrite */
 };
 
+struct json_cache;
+
 struct script_view {
     struct script_worker *worker;
     struct script_set *set;
+    struct json_cache *json_cache; /* NULL: none yet */
     struct bpf_pool *pools[]; /* by index of the script; NULL: not used yet */
 };
 

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/must.h"
 #include "script/rewrite.h"
+#include "script/json_cache.h"
 #include "script/task.h"
 
 #include <stdlib.h>
@@ -314,6 +315,7 @@ script_view_free(struct script_view *view)
     for (unsigned i = 0; i < view->set->count; i++)
         if (view->pools[i])
             bpf_pool_free(view->pools[i]);
+    json_cache_free(view->json_cache);
     script_set_unref(view->set);
     free(view);
 }

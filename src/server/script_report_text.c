@@ -145,6 +145,15 @@ is_text(struct str body)
     return str_is_utf8(body);
 }
 
+/* What comes behind it begins a line of its own. */
+static void
+append_text(struct buf *out, struct str text)
+{
+    buf_append(out, text);
+    if (text.len && text.ptr[text.len - 1] != '\n')
+        buf_append_char(out, '\n');
+}
+
 static void
 append_body(struct buf *out, const struct script_trial *trial)
 {
@@ -152,7 +161,7 @@ append_body(struct buf *out, const struct script_trial *trial)
     if (buf_overflowed(&trial->body))
         buf_printf(out, "(more than %zu bytes)\n", trial->body.max);
     else if (is_text(body))
-        buf_append(out, body);
+        append_text(out, body);
     else
         buf_printf(out, "(%zu bytes, not text)\n", body.len);
     if (trial->body_failed)

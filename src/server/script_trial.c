@@ -31,13 +31,25 @@ site_config(const struct options *options)
     };
 }
 
+/* Nobody said --plugin here. */
+static void
+drop_option(char *text, const char *option)
+{
+    size_t len = strlen(option);
+    if (strncmp(text, option, len) == 0)
+        memmove(text, text + len, strlen(text) - len + 1);
+}
+
 static int
 load_site(struct script_trial *trial, struct error *error)
 {
     const struct site_config config = site_config(&trial->options);
     script_setup_init(&trial->setup, &trial->options);
     trial->setup.plugins_replace = true;
-    return script_setup_load(&trial->setup, &config, &trial->site, &trial->set, error);
+    if (script_setup_load(&trial->setup, &config, &trial->site, &trial->set, error) == 0)
+        return 0;
+    drop_option(error->text, "--plugin: ");
+    return -1;
 }
 
 static int

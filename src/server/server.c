@@ -6,6 +6,7 @@
 #include "server/cpus.h"
 #include "server/listen.h"
 #include "server/metrics.h"
+#include "server/script_listing.h"
 #include "server/size_text.h"
 #include "tls/tickets.h"
 
@@ -616,37 +617,49 @@ server_run(const struct options *options)
     return code;
 }
 
-int
-server_check(const struct options *options)
+/* What `tarn check` says of a snapshot. */
+static int
+print_snapshot(const struct snapshot *snapshot, const char *name, struct error *error)
+{
+    const struct site_stats *stats = site_stats(snapshot->site);
+    printf("%s: %llu file%s, %llu paths, %llu bytes, %llu in memory, %llu warnings\n", name,
+           (unsigned long long)stats->file_count, stats->file_count == 1 ? "" : "s",
+           (unsigned long long)stats->route_count, (unsigned long long)stats->content_len,
+           (unsigned long long)stats->preloaded_len, (unsigned long long)stats->warnings);
+    return script_listing_write(stdout, snapshot->scripts, error);
+}
+
+static int
+check(const struct options *options, struct script_setup *scripts, struct tls_tickets **tickets,
+      struct error *error)
 {
     struct site_config config;
     struct tls_config tls_config;
-    struct tls_tickets *tickets = NULL;
-    struct script_setup scripts;
     struct snapshot *snapshot;
-    struct error error;
-    script_setup_init(&scripts, options);
     fill_site_config(&config, options);
-    if ((has_tls(options) && tls_tickets_new(&tickets, &error) != 0)) {
-        log_error("%s", error.text);
-        return 1;
-    }
-    fill_tls_config(&tls_config, options, tickets);
-    if (snapshot_new(&snapshot, &config, &scripts, has_tls(options) ? &tls_config : NULL, &error) !=
-        0) {
-        log_error("%s", error.text);
-        script_setup_deinit(&scripts);
-        tls_tickets_free(tickets);
-        return 1;
-    }
-    const struct site_stats *stats = site_stats(snapshot->site);
-    printf("%s: %llu file%s, %llu paths, %llu bytes, %llu in memory, %llu warnings\n",
-           options->site, (unsigned long long)stats->file_count, stats->file_count == 1 ? "" : "s",
-           (unsigned long long)stats->route_count, (unsigned long long)stats->content_len,
-           (unsigned long long)stats->preloaded_len, (unsigned long long)stats->warnings);
+    if (has_tls(options) && tls_tickets_new(tickets, error) != 0)
+        return -1;
+    fill_tls_config(&tls_config, options, *tickets);
+    if (snapshot_new(&snapshot, &config, scripts, has_tls(options) ? &tls_config : NULL, error) !=
+        0)
+        return -1;
+    int result = print_snapshot(snapshot, options->site, error);
     snapshot_unref(snapshot);
     snapshot_bury();
+    return result;
+}
+
+int
+server_check(const struct options *options)
+{
+    struct script_setup scripts;
+    struct tls_tickets *tickets = NULL;
+    struct error error;
+    script_setup_init(&scripts, options);
+    int result = check(options, &scripts, &tickets, &error);
+    if (result != 0)
+        log_error("%s", error.text);
     script_setup_deinit(&scripts);
     tls_tickets_free(tickets);
-    return 0;
+    return result == 0 ? 0 : 1;
 }

@@ -126,8 +126,9 @@ void site_free(struct site *site);
  * only_path every path finds it. */
 const struct site_route *site_find(const struct site *site, struct str path);
 
-/* Files by their own paths, no aliases and no directories, in byte order: how many; one of them; the
- * first whose path is not before `path`, by which what lies below a directory "/d/" is found. */
+/* Files by their own paths, no aliases and no directories, in byte order: how many; one of them;
+ * the first whose path is not before `path`, by which what lies below a directory "/d/" is found.
+ */
 size_t site_file_count(const struct site *site);
 const struct site_route *site_file(const struct site *site, size_t at);
 size_t site_file_from(const struct site *site, struct str path);

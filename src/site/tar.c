@@ -11,11 +11,11 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "site/script_path.h"
 #include "site/tar_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -44,19 +44,17 @@ struct tar_reader {
     struct error *error;
 };
 
-void
-tar_warn(struct member_list *members, const char *format, ...)
+int
+tar_skip(struct member_list *members, struct str path, const char *why, struct error *error)
 {
-    char text[ERROR_TEXT_MAX];
-    va_list args;
+    struct str shown = str_first(path, TAR_NAME_SHOWN);
+    if (script_path_is_needed(path))
+        return error_set(error, "'%.*s', where scripts are, %s", STR_ARG(shown), why);
     members->warnings++;
-    if (members->warnings > WARNINGS_SHOWN)
-        return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    log_warn("%s%s", text,
-             members->warnings == WARNINGS_SHOWN ? " (further warnings are only counted)" : "");
+    if (members->warnings <= WARNINGS_SHOWN)
+        log_warn("'%.*s' %s: skipped%s", STR_ARG(shown), why,
+                 members->warnings == WARNINGS_SHOWN ? " (further warnings are only counted)" : "");
+    return 0;
 }
 
 static int
@@ -179,15 +177,11 @@ static int
 add_link(struct tar_reader *reader, const struct tar_header *header, struct str path)
 {
     struct arena *arena = reader->members->arena;
-    struct str shown = str_first(path, TAR_NAME_SHOWN);
     struct tar_link link = {.target = header->link, .hard = header->type == '1'};
     if (link.hard) {
         const char *why = tar_clean_name(header->link, arena, &link.target);
-        if (why) {
-            tar_warn(reader->members, "'%.*s' is a link out of the archive: skipped",
-                     STR_ARG(shown));
-            return 0;
-        }
+        if (why)
+            return tar_skip(reader->members, path, "is a link out of the archive", reader->error);
     } else {
         link.target = arena_copy(arena, header->link);
     }
@@ -263,8 +257,7 @@ add_entry(struct tar_reader *reader, const struct tar_header *header, bool spars
     case 'V': /* the label that GNU tar gives a volume */
         return 0;
     default:
-        tar_warn(reader->members, "'%.*s' is not a file: skipped", STR_ARG(shown));
-        return 0;
+        return tar_skip(reader->members, path, "is not a file", reader->error);
     }
 }
 

@@ -56,9 +56,11 @@ struct tar_link_list {
     size_t count, cap;
 };
 
-/* Counts a warning; logs the first few of an archive, so that a broken one cannot flood the log. */
-void tar_warn(struct member_list *members, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* A warning that this member is left out; of what scripts need (script_path.h) an error. The first
+ * few warnings of an archive are logged, others are counted, so that a broken one cannot flood the
+ * log. */
+int tar_skip(struct member_list *members, struct str path, const char *why,
+             struct error *error) MUST_USE;
 
 /* Replaces every link among the members by what it stands for. */
 int tar_links_resolve(struct member_list *members, const struct tar_link_list *links,

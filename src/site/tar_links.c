@@ -172,9 +172,7 @@ renamed(struct resolver *resolver, struct str path, struct str from, struct str 
 static int
 skip_link(struct resolver *resolver, struct str path, const char *why)
 {
-    struct str shown = str_first(path, TAR_NAME_SHOWN);
-    tar_warn(resolver->members, "'%.*s' %s: skipped", STR_ARG(shown), why);
-    return 0;
+    return tar_skip(resolver->members, path, why, resolver->error);
 }
 
 static int make_link(struct resolver *resolver, const struct member *link, struct str as,
@@ -216,7 +214,8 @@ make_directory_copy(struct resolver *resolver, const struct member *dir, struct 
             return error_set(resolver->error, "links make more than %d entries", TAR_LINKED_MAX);
         resolver->budget--;
         if (as.len + member->path.len - dir->path.len > SITE_PATH_MAX) {
-            skip_link(resolver, as, "leads to names that are too long");
+            if (skip_link(resolver, as, "leads to names that are too long") < 0)
+                return -1;
             continue;
         }
         struct str path = renamed(resolver, member->path, dir->path, as);
@@ -309,7 +308,8 @@ resolve_hard_links(struct resolver *resolver)
     for (size_t i = 0; i < count; i++)
         index[i] = (uint32_t)i;
     qsort_r(index, count, sizeof *index, compare_index, members->list);
-    for (size_t i = 0; i < count; i++) {
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
         struct member *link = &members->list[i];
         if (link->fd != TAR_FD_LINK || !resolver->links->list[link->off].hard)
             continue;
@@ -317,7 +317,7 @@ resolve_hard_links(struct resolver *resolver)
         const struct member *named = find_before(members->list, index, count, target, i);
         if (!named || named->is_dir || named->fd == TAR_FD_DROPPED) {
             link->fd = TAR_FD_DROPPED;
-            skip_link(resolver, link->path, "is a hard link to no earlier file");
+            result = skip_link(resolver, link->path, "is a hard link to no earlier file");
             continue;
         }
         struct member copy = *named;
@@ -326,7 +326,7 @@ resolve_hard_links(struct resolver *resolver)
         *link = copy;
     }
     free(index);
-    return 0;
+    return result;
 }
 
 /* Takes members with this mark out of the list, keeping the order of the others. */

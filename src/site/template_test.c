@@ -100,6 +100,19 @@ places_with_one_key_share_a_slot(void **state)
 }
 
 static void
+keys_and_rawness_are_told_apart(void **state)
+{
+    char text[16 << 10];
+    size_t len = 0;
+    struct page page;
+    for (unsigned i = 0; i < 200; i++)
+        len += (size_t)sprintf(text + len, "<zs-meta%s>k%u</zs-meta>", i % 2 ? " raw" : "", i / 2);
+    assert_int_equal(look(&page, str_make(text, len)), 0);
+    assert_int_equal(page.template->slot_count, 200);
+    arena_deinit(&page.arena);
+}
+
+static void
 places_and_pages_have_a_limit(void **state)
 {
     static const char tag[] = "<zs-meta>key</zs-meta>";
@@ -273,6 +286,7 @@ main(void)
         cmocka_unit_test(tags_are_found),
         cmocka_unit_test(what_is_no_tag_stays),
         cmocka_unit_test(places_with_one_key_share_a_slot),
+        cmocka_unit_test(keys_and_rawness_are_told_apart),
         cmocka_unit_test(places_and_pages_have_a_limit),
         cmocka_unit_test(many_tags_that_are_not_closed_cost_little),
         cmocka_unit_test(html_and_xml_have_places),
