@@ -2,7 +2,8 @@
 #include <tarn.h>
 
 ZS_ENTRY
-zs_u64 entry(void)
+zs_u64
+entry(void)
 {
     char agent[64];
     zs_s64 object = zs_json_new_object(), value = zs_json_new_object();

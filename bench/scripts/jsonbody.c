@@ -2,7 +2,8 @@
 #include <tarn.h>
 
 ZS_ENTRY
-zs_u64 entry(void)
+zs_u64
+entry(void)
 {
     char name[64];
     zs_s64 body = zs_req_body_json();

@@ -1,7 +1,8 @@
 #include <tarn.h>
 
 ZS_ENTRY
-zs_u64 entry(void)
+zs_u64
+entry(void)
 {
     return 0;
 }

@@ -1,11 +1,12 @@
-/* A signed link: sig is HMAC-SHA256 of path and expiry, in hexadecimal. The Lua side uses HMAC-SHA1,
- * which is what it has built in, and which is less work. */
+/* A signed link: sig is HMAC-SHA256 of path and expiry, in hexadecimal. The Lua side uses
+ * HMAC-SHA1, which is what it has built in, and which is less work. */
 #include <tarn.h>
 
 static const char key[] = "a secret of thirty-two bytes....";
 
 ZS_ENTRY
-zs_u64 entry(void)
+zs_u64
+entry(void)
 {
     char text[160], given[72], expires[24];
     zs_u8 mac[32];

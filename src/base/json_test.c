@@ -294,8 +294,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_a_full_arena_is_a_failure, set_up, tear_down),
         cmocka_unit_test(test_integers),
         cmocka_unit_test_setup_teardown(test_a_value_of_another_kind_is_a_failure_that_stays,
-                                        cmocka_unit_test(test_the_next_value_tells_its_kind),
                                         set_up, tear_down),
+        cmocka_unit_test(test_the_next_value_tells_its_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,11 @@ a_body_of_known_length_is_read_whole(void **state)
     assert_next(&client, 200, "hello world");
     assert_next(&client, 200, "one");
     assert_int_equal(ended_count, 2);
+    /* What has come with its head needs no turn of the loop. */
+    client_say(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+                        "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_next(&client, 200, "abc");
+    assert_next(&client, 200, "two");
     client_close(&client);
 }
 

@@ -37,6 +37,7 @@ struct h1 {
     struct h1_head_decoder decoder;
     struct h1_chunk_decoder chunks;
     struct buf stash;
+    struct str unread;         /* while the request is run: what follows its head */
     uint64_t body_left;        /* of a request body with a length */
     uint64_t body_count;       /* bytes of a chunked one thrown away, framing included */
     uint64_t head_started_ns;  /* first bytes of the head; 0: none yet */
@@ -72,6 +73,7 @@ enum { H1_CHUNK_COST_MAX = 8 };
 
 static void h1_run(struct h1 *h1, struct str input, bool from_stash);
 static void h1_woken(struct req *req);
+static bool h1_pull_input(struct req *req);
 
 static struct h1 *
 h1_of(struct session *session)
@@ -96,6 +98,7 @@ h1_acquire(struct conn *conn)
         req_init(&h1->req, pool->req_env, h1->fields, fields_max);
         h1->req.head_moves = true;
         h1->req.woken = h1_woken;
+        h1->req.pull_input = h1_pull_input;
         buf_init(&h1->stash, (size_t)pool->config.head_max + CONN_STASH_SLACK);
     }
     h1->conn = conn;
@@ -483,6 +486,20 @@ h1_wants_body(const struct h1 *h1)
     return h1->state == H1_WAIT && h1->req.input.state == REQ_INPUT_WANTED;
 }
 
+/* A body of known length that has come with its head needs no wait. */
+static bool
+h1_pull_input(struct req *req)
+{
+    struct h1 *h1 = (struct h1 *)((char *)req - offsetof(struct h1, req));
+    if (h1->body_left == 0 || h1->unread.len < h1->body_left)
+        return false;
+    req_input_data(req, str_first(h1->unread, h1->body_left));
+    h1->unread = str_skip(h1->unread, h1->body_left);
+    h1->body_left = 0;
+    h1->body_ended = true;
+    return true;
+}
+
 static void
 h1_run_request(struct h1 *h1)
 {
@@ -541,8 +558,11 @@ h1_run_head(struct h1 *h1, struct str input)
     case H1_DONE:
         break;
     }
+    h1->unread = str_skip(input, h1->decoder.head_len);
     h1_run_request(h1);
-    return h1->decoder.head_len;
+    size_t used = input.len - h1->unread.len;
+    h1->unread = (struct str){0};
+    return used;
 }
 
 static size_t

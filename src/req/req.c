@@ -279,6 +279,10 @@ req_want_input(struct req *req, uint64_t max, void (*over)(struct req *req))
         return false;
     input->bytes.max = max;
     input->max = max;
+    if (req->pull_input && req->pull_input(req)) {
+        input->ended = true;
+        return false;
+    }
     input->state = REQ_INPUT_WANTED;
     input->over = over;
     return true;

@@ -148,8 +148,11 @@ struct req {
     bool waits;                   /* there is no response yet; see req_wait */
     bool head_moves; /* the session's: the head's bytes are gone when req_run returns */
     void (*woken)(struct req *req); /* the session's; see req_wake and req_resume */
-    struct tls_stream *tls;         /* the connection's; NULL: a plain one */
-    char text[160];                 /* small header blocks, without touching the arena */
+    /* The session's, or NULL: brings a body that is here whole, while req_run is on the stack.
+     * False: it brings nothing. */
+    bool (*pull_input)(struct req *req);
+    struct tls_stream *tls; /* the connection's; NULL: a plain one */
+    char text[160];         /* small header blocks, without touching the arena */
 };
 
 /* Takes the newest snapshot, if there is a newer one. */

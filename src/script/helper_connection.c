@@ -188,22 +188,27 @@ put_ech(struct buf *out, const struct tls_stream *tls)
 static void
 put_connection(struct buf *out, const struct req *req)
 {
-    struct tls_stream *tls = req->tls;
-    struct str none = {0};
-    bool hidden = tls && tls_stream_ech_accepted(tls);
+    struct str alpn = {0}, inner = {0}, outer = {0}, ja4 = {0};
+    if (req->tls) {
+        alpn = tls_stream_alpn(req->tls);
+        inner = tls_stream_sni(req->tls);
+        ja4 = tls_stream_ja4(req->tls);
+        if (tls_stream_ech_accepted(req->tls))
+            outer = tls_stream_outer_sni(req->tls);
+    }
     buf_printf(out, "{\"tls\":%s,\"tls_handshake_complete\":%s,\"alpn\":",
                req->is_tls ? "true" : "false", handshake_is_complete(req) ? "true" : "false");
-    put_text_or_null(out, tls ? tls_stream_alpn(tls) : none);
+    put_text_or_null(out, alpn);
     buf_append(out, STR(",\"sni\":{\"inner\":"));
-    put_text_or_null(out, tls ? tls_stream_sni(tls) : none);
+    put_text_or_null(out, inner);
     buf_append(out, STR(",\"outer\":"));
-    put_text_or_null(out, hidden ? tls_stream_outer_sni(tls) : none);
+    put_text_or_null(out, outer);
     buf_append(out, STR("},\"ech\":"));
-    put_ech(out, tls);
+    put_ech(out, req->tls);
     buf_append(out, STR(",\"fingerprint\":{\"ja4\":"));
-    put_text_or_null(out, tls ? tls_stream_ja4(tls) : none);
+    put_text_or_null(out, ja4);
     buf_append(out, STR("},\"tls_client\":"));
-    put_client(out, tls);
+    put_client(out, req->tls);
     buf_append_char(out, '}');
 }
 

@@ -219,6 +219,8 @@ a_host_stays_one_host(void **state)
     check_reading(scene);
     change_two(scene, zs_req_append_header, STR("HOST"), STR("b.test:81"));
     assert_string_equal(header(scene, "host"), "b.test:81");
+    expect_fields(scene, "Host: b.test:81\r\nX-One: 1\r\nAccept: text/html\r\nx-one: 2\r\n"
+                         "Cookie: a=1; b=2\r\nX-Other: \xc3\xa9\r\nEmpty: \r\n");
     change_two(scene, zs_req_set_header, STR("host"), STR(" [::1]:82 "));
     assert_int_equal(script_fields_remove(&scene->task.request.fields, STR("host")), 1);
     change_two(scene, zs_req_append_header, STR("Host"), STR("c"));

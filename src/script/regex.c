@@ -65,7 +65,8 @@ regex_new(struct regex **out, struct str pattern, struct error *error)
         return -1;
     }
     struct regex_insn *fitted = realloc(regex->insns, regex->insn_count * sizeof *fitted);
-    regex->insns = fitted ? fitted : regex->insns;
+    if (fitted)
+        regex->insns = fitted;
     *out = regex;
     return 0;
 }
@@ -401,8 +402,8 @@ static struct str
 group_text(struct str text, const uint32_t *groups, unsigned group)
 {
     uint32_t start = groups[2 * group], end = groups[2 * group + 1];
-    return start == REGEX_UNSET || end == REGEX_UNSET ? (struct str){0}
-                                                      : str_make(text.ptr + start, end - start);
+    bool is_set = start != REGEX_UNSET && end != REGEX_UNSET;
+    return is_set ? str_first(str_skip(text, start), end - start) : (struct str){0};
 }
 
 /* The group called so, or group_count. */
@@ -486,7 +487,7 @@ regex_replace(const struct regex *regex, struct regex_matcher *matcher, struct s
         unsigned len = 1;
         size_t start = groups[0], end = groups[1];
         if (start != end || end != last_end) {
-            buf_append(out, str_make(text.ptr + copied, start - copied));
+            buf_append(out, str_first(str_skip(text, copied), start - copied));
             expand(regex, text, replacement, groups, out);
             copied = last_end = end;
             result = REGEX_MATCH;

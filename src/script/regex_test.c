@@ -337,6 +337,21 @@ references_in_replacements(void **state)
 }
 
 static void
+text_that_is_nowhere_is_empty(void **state)
+{
+    struct regex *regex = compile("^(x*)$");
+    struct regex_matcher matcher = {.steps_left = STEPS};
+    struct buf out;
+    buf_init(&out, 10);
+    assert_int_equal(regex_replace(regex, &matcher, (struct str){0}, STR("<$1>"), &out),
+                     REGEX_MATCH);
+    assert_true(str_eq(buf_str(&out), STR("<>")));
+    buf_deinit(&out);
+    regex_matcher_deinit(&matcher);
+    regex_free(regex);
+}
+
+static void
 a_replacement_stops_at_the_ceiling(void **state)
 {
     struct regex *regex = compile("a");
@@ -387,6 +402,7 @@ main(void)
         cmocka_unit_test(a_matcher_serves_many_expressions),
         cmocka_unit_test(matches_are_replaced),
         cmocka_unit_test(references_in_replacements),
+        cmocka_unit_test(text_that_is_nowhere_is_empty),
         cmocka_unit_test(a_replacement_stops_at_the_ceiling),
         cmocka_unit_test(the_cache_keeps_what_is_used),
     };

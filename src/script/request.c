@@ -108,6 +108,8 @@ script_request_field(const struct script_task *task, struct str name)
     if (task->request.fields_changed)
         return script_fields_last(&task->request.fields, name);
     enum http_field_id id = http_field_id(name);
+    if (id == HTTP_FIELD_HOST && task->req->target.form == TARGET_ABSOLUTE)
+        return task->req->target.authority;
     if (id != HTTP_FIELD_OTHER && !http_head_has(head, id))
         return (struct str){0};
     for (uint32_t at = head->field_count; at-- > 0;)
@@ -143,14 +145,24 @@ script_host_is_valid(struct str value)
     return value.len && target_host_is_valid(value);
 }
 
+/* All fields of the head. Host is what an absolute target says it is. */
+static bool
+copy_fields(const struct req *req, struct script_fields *fields)
+{
+    script_fields_clear(fields);
+    if (script_fields_add_head(fields, &req->head) != SCRIPT_FIELDS_OK)
+        return false;
+    return req->target.form != TARGET_ABSOLUTE ||
+           script_fields_set(fields, STR("Host"), req->target.authority) == SCRIPT_FIELDS_OK;
+}
+
 struct script_fields *
 script_request_change_fields(struct script_frame *frame, const char *helper)
 {
     struct script_task *task = frame->task;
     struct script_request *request = &task->request;
     if (!request->fields_changed) {
-        script_fields_clear(&request->fields);
-        if (script_fields_add_head(&request->fields, &task->req->head) != SCRIPT_FIELDS_OK)
+        if (!copy_fields(task->req, &request->fields))
             bpf_trap(frame->run,
                      "%s: the client's header fields are more than the %d bytes or %d fields that "
                      "scripts can change",

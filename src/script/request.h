@@ -6,6 +6,10 @@
  * and req->path, for the action; what the client sent stays in req->sent for the session and the
  * log.
  *
+ * The host of an absolute target ("GET http://a/ HTTP/1.1") counts, whatever the field Host says
+ * (RFC 9112 section 3.2.2); so that is what scripts see as Host, and with changed fields the target
+ * is written back as a path.
+ *
  * What scripts cannot change: the form of the target, which is a path from the first change on; how
  * long the body is. Content-Length and Transfer-Encoding belong to the bytes that the client sends:
  * setting them is an error of the script, removing them has no effect. With that, and with names,
@@ -71,8 +75,8 @@ const struct target *script_request_parts(const struct script_task *task);
 struct str script_request_path(const struct script_task *task);
 /* Value of the last field of that name; ptr NULL: there is none. */
 struct str script_request_field(const struct script_task *task, struct str name);
-/* All fields of that name, in order: the first at or behind *at, which becomes what is behind it.
- * False: there is none. */
+/* All fields of that name but Host, in order: the first at or behind *at, which becomes what is
+ * behind it. False: there is none. */
 bool script_request_next_field(const struct script_task *task, struct str name, uint32_t *at,
                                struct str *value);
 

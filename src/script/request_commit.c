@@ -88,19 +88,37 @@ put_head(struct http_head *head, const struct source *source, struct str method,
     head->len = len;
 }
 
+/* With changed fields there is one name of the host only, that in Host. The text is the request's,
+ * or in the worker's scratch buffer. */
+static struct str
+target_to_write(const struct script_task *task)
+{
+    const struct target *parts = &task->req->target;
+    struct buf *text = &task->worker->scratch;
+    if (task->request.target_changed || !task->request.fields_changed ||
+        parts->form != TARGET_ABSOLUTE)
+        return script_request_target(task);
+    buf_clear(text);
+    buf_append(text, parts->path);
+    if (parts->has_query)
+        buf_append_char(text, '?');
+    buf_append(text, parts->query);
+    return !buf_overflowed(text) ? buf_str(text) : (struct str){0};
+}
+
 static bool
 write_head(struct script_task *task)
 {
     const struct script_request *request = &task->request;
     struct http_head *head = &task->req->head, before = *head;
-    struct str method = script_request_method(task), target = script_request_target(task);
+    struct str method = script_request_method(task), target = target_to_write(task);
     struct source source = {
         .changed = request->fields_changed ? &request->fields : NULL,
         .head = &before,
         .count = request->fields_changed ? request->fields.count : before.field_count,
     };
     size_t len = method.len + target.len + before.protocol_len;
-    if (source.count > head->field_max)
+    if (source.count > head->field_max || target.len == 0)
         return false;
     for (uint32_t i = 0; i < source.count; i++) {
         struct field_text field = source_field(&source, i);

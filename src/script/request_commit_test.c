@@ -185,6 +185,34 @@ a_head_that_stays_is_not_copied(void **state)
     expect_sent(scene);
 }
 
+/* What a target says of the host counts, and there are no two names of it. */
+static void
+an_absolute_target_is_its_host(void **state)
+{
+    static const char *const targets[] = {"http://a.test:80/x?q", "http://a.test:80?q",
+                                          "http://a.test:80"};
+    static const char *const written[] = {"/x?q", "/?q", "/"};
+    for (unsigned i = 0; i < 3; i++) {
+        char text[256], expected[256];
+        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nA: b\r\nHost: other.test\r\n\r\n",
+                 targets[i]);
+        struct scene *scene = with(state, text);
+        script_request_clear(&scene->task.request);
+        scene->req.sent = NULL;
+        assert_string_equal(text_named(scene, zs_req_header, STR("host")), "a.test:80");
+        change(scene, zs_req_set_method, STR("PUT"));
+        commit(scene);
+        snprintf(expected, sizeof expected, "PUT %s\nA: b\nHost: other.test\n", targets[i]);
+        expect_head(&scene->req.head, expected);
+        change_two(scene, zs_req_set_header, STR("A"), STR("c"));
+        assert_string_equal(text_named(scene, zs_req_header, STR("host")), "a.test:80");
+        commit(scene);
+        snprintf(expected, sizeof expected, "PUT %s\nA: c\nHost: a.test:80\n", written[i]);
+        expect_head(&scene->req.head, expected);
+        assert_int_equal(scene->req.target.form, TARGET_ORIGIN);
+    }
+}
+
 static void
 more_fields_than_a_head_has_room_for(void **state)
 {
@@ -242,10 +270,15 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(nothing_changed_is_nothing_done),      TEST(changed_fields_are_written),
-        TEST(framing_is_that_of_what_was_sent),     TEST(changed_targets_are_read_anew),
-        TEST(a_second_commit_keeps_what_was_sent),  TEST(a_head_that_stays_is_not_copied),
-        TEST(more_fields_than_a_head_has_room_for), TEST(no_room_in_the_arena),
+        TEST(nothing_changed_is_nothing_done),
+        TEST(changed_fields_are_written),
+        TEST(framing_is_that_of_what_was_sent),
+        TEST(changed_targets_are_read_anew),
+        TEST(a_second_commit_keeps_what_was_sent),
+        TEST(a_head_that_stays_is_not_copied),
+        TEST(an_absolute_target_is_its_host),
+        TEST(more_fields_than_a_head_has_room_for),
+        TEST(no_room_in_the_arena),
         TEST(a_cleared_request_is_a_new_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

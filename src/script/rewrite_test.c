@@ -379,9 +379,10 @@ expressions_have_their_steps(void **state)
     repeat(&path, "/", "a", 8000, "");
     path.ptr[buf_reserve(&path, 1) - path.ptr] = '\0'; /* a C string, too */
     const char *one = "{\"find\":\"(a|aa)+b\"},";
-    assert_int_equal(rewrite_uri(rewrite, STR("{\"path_regexp\":[{\"find\":\"(a|aa)+b\"}]}"),
-                                 buf_str(&path), STR(""), &error),
-                     0);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(rewrite_uri(rewrite, STR("{\"path_regexp\":[{\"find\":\"(a|aa)+b\"}]}"),
+                                     buf_str(&path), STR(""), &error),
+                         0);
     for (unsigned i = 0; i < 3; i++) {
         expect_error(rewrite_uri(rewrite, repeat(&json, "{\"path_regexp\":[", one, 10, "{}]}"),
                                  buf_str(&path), STR(""), &error),

@@ -23,13 +23,13 @@ dot_count(struct str segment, bool decode)
 static void
 pop_segment(struct buf *out, size_t start)
 {
+    if (out->len == start)
+        return;
     struct str path = str_make(out->ptr + start, out->len - start);
-    size_t slash = path.len ? str_find_last_char(path, '/') : 0;
-    out->len = start + (slash < path.len ? slash : 0);
+    out->len = start + str_find_last_char(path, '/');
 }
 
-/* Between segments, `out` has "" or "/a/b" behind `start`. Empty segments are kept when `doubles`.
- * A
+/* Between segments, `out` has "" or "/a/b" behind `start`. With `doubles`, empty segments are kept. A
  * ".." at the root is dropped. */
 static void
 clean(struct str path, bool doubles, bool decode, struct buf *out)
@@ -91,7 +91,7 @@ suffix_len(struct str path, struct str suffix)
 {
     struct str rest = path;
     while (suffix.len) {
-        struct str tail = rest.len < 3 ? (struct str){0} : str_skip(rest, rest.len - 3);
+        struct str tail = rest.len >= 3 ? str_skip(rest, rest.len - 3) : (struct str){0};
         bool is_literal = suffix.len >= 3 && percent_value(str_skip(suffix, suffix.len - 3)) >= 0;
         int escaped = is_literal ? -1 : percent_value(tail);
         if (rest.len == 0)
