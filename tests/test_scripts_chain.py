@@ -400,6 +400,41 @@ ZS_CALL_ENTRY(again, input) { zs_res_continue_request(); return 0; }
     assert server.get("/a.txt").status == 500
 
 
+def test_a_body_is_there_again_when_the_request_begins_anew(launch, tmp_path):
+    script = """
+ZS_CALL_ENTRY(again, input)
+{
+    if (zs_res_status() == 404) {
+        zs_meta_set(ZS_STR("second"), ZS_STR("yes"));
+        zs_res_continue_request();
+    }
+    return 0;
+}
+""" + request(
+        """
+    char second[8];
+    if (zs_meta_get(ZS_STR("second"), second, sizeof second) > 0) {
+        zs_s64 body = zs_req_body_json();
+        if (body > 0) zs_json_respond(200, body);
+        else zs_respond(400, ZS_STR("gone"));
+        return 0;
+    }
+    zs_req_set_method(ZS_STR("GET"));
+    zs_res_hook(ZS_STR(""), ZS_STR("again"), zs_json_new_object());
+"""
+    )
+    server = serve(launch, tmp_path, {"a": script})
+    with server.connect() as wire:
+        for chunked in (False, True):
+            head = "Transfer-Encoding: chunked" if chunked else "Content-Length: 5"
+            body = b"5\r\n[1,2]\r\n0\r\n\r\n" if chunked else b"[1,2]"
+            wire.request("/none", head, method="POST", body=body)
+            assert wire.read_response().body == b"[1,2]"
+    with socket.create_connection(server.main.address, timeout=30) as sock:
+        client = H2Client(sock)
+        assert client.fetch("/none", method="POST", body=b"[1,2]").body == b"[1,2]"
+
+
 # --- the life of the server ---
 
 

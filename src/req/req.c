@@ -260,7 +260,7 @@ void
 req_drop_input(struct req *req)
 {
     buf_deinit(&req->input.bytes);
-    req->input = (struct req_input){.ended = req->input.ended};
+    req->input = (struct req_input){.ended = true, .too_large = true};
     buf_init(&req->input.bytes, REQ_ARENA_MAX);
 }
 
@@ -417,7 +417,7 @@ static void
 req_end_input(struct req *req)
 {
     req_drop_input(req);
-    req->input.ended = false;
+    req->input.ended = req->input.too_large = false;
 }
 
 void

@@ -215,6 +215,7 @@ void req_hold_input(struct req *req, uint64_t max);
 /* Wants the whole body, up to `max` bytes. True: `over` will be called. False: it has ended, see
  * req->input. A body that is malformed or cut ends the request. */
 bool req_want_input(struct req *req, uint64_t max, void (*over)(struct req *req)) MUST_USE;
+/* Nobody wants it any more; who does all the same finds it too large. */
 void req_drop_input(struct req *req);
 /* Reads req->head's target anew, after it was changed. False: it cannot be read; answered. */
 bool req_read_target(struct req *req);

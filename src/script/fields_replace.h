@@ -8,6 +8,8 @@
  * `name` is a pattern as zs_req_delete_header takes it. Each field keeps its place; every
  * occurrence is replaced. With `search_regexp`, `$1`, `${1}`, `$name` and `${name}` in `replace`
  * are groups of the match and `$$` is a dollar (regex.h); with `search` all is literal.
+ * Content-Length and Transfer-Encoding are passed over, and what would become of Host must be a
+ * host.
  */
 #ifndef TARN_SCRIPT_FIELDS_REPLACE_H
 #define TARN_SCRIPT_FIELDS_REPLACE_H

@@ -29,7 +29,7 @@ pop_segment(struct buf *out, size_t start)
     out->len = start + str_find_last_char(path, '/');
 }
 
-/* Between segments, `out` has "" or "/a/b" behind `start`. With `doubles`, empty segments are kept. A
+/* Between segments, `out` has "" or "/a/b" behind `start`. Empty ones are kept with `doubles`; a
  * ".." at the root is dropped. */
 static void
 clean(struct str path, bool doubles, bool decode, struct buf *out)

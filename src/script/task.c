@@ -200,7 +200,8 @@ end_chain(struct script_task *task)
         return fail(task);
     if (script_answer_apply(task))
         return REQ_RESPONDED;
-    if (req->input.state != REQ_INPUT_UNWANTED)
+    /* Hooks may begin the request anew. */
+    if (req->input.state != REQ_INPUT_UNWANTED && task->hooks.count == 0)
         req_drop_input(req);
     return REQ_ACT;
 }
