@@ -294,7 +294,7 @@ what_is_kept_is_bounded(void **state)
         assert_int_equal(GOOD(zs_json_len, large), 200000);
         GOOD(zs_object_free, large);
         for (int i = 1; i <= 100; i++) {
-            char name[16], text[16];
+            char name[32], text[32];
             snprintf(name, sizeof name, "%d.json", i);
             snprintf(text, sizeof text, "[%d]", i);
             uint64_t handle = load_json(name);

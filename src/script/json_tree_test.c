@@ -128,7 +128,7 @@ test_strings(void **state)
     /* an escape at every place of a word, in short and long texts */
     for (int len = 0; len < 40; len++)
         for (int place = 0; place < len; place++) {
-            char text[64], wanted[64];
+            char text[128], wanted[128];
             snprintf(text, sizeof text, "\"%.*s\\u000a%.*s\"", place,
                      "0123456789abcdefghijklmnopqrstuvwxyzABCDEF", len - place,
                      "0123456789abcdefghijklmnopqrstuvwxyzABCDEF");
